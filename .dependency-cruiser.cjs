@@ -1,0 +1,87 @@
+/**
+ * The house rules about imports (see docs/decisions/0001-shape.md):
+ * platform is the bottom, arrows point down, a capability is entered by its front door,
+ * routes never touch stores, and no folders go round in circles.
+ */
+const order = [
+  'platform',
+  'http-kit',
+  'access',
+  'costs',
+  'guardrails',
+  'cache',
+  'routing',
+  'gateway',
+  'knowledge',
+  'retrieval',
+];
+const upward = order.flatMap((folder, level) => {
+  const above = order.slice(level + 1);
+  if (above.length === 0) return [];
+  return [
+    {
+      name: `${folder}-looks-down-only`,
+      comment: `${folder} may import only what is below it: ${order.slice(0, level).join(', ') || 'nothing'}.`,
+      severity: 'error',
+      from: { path: `^src/${folder}/` },
+      to: { path: `^src/(${above.join('|')}|http|compose\\.ts|main\\.ts)(/|$)` },
+    },
+  ];
+});
+
+module.exports = {
+  forbidden: [
+    ...upward,
+    {
+      name: 'front-door-only',
+      comment: 'A capability is entered by its index.ts; what is not exported there is private.',
+      severity: 'error',
+      from: { path: '^src/([^/]+)/' },
+      to: {
+        path: '^src/(access|costs|guardrails|cache|routing|gateway|knowledge|retrieval)/',
+        pathNot: ['^src/$1/', '^src/[^/]+/index\\.ts$'],
+      },
+    },
+    {
+      name: 'compose-by-front-door',
+      comment: 'compose.ts and main.ts wire capabilities through their front doors too.',
+      severity: 'error',
+      from: { path: '^src/[^/]+\\.ts$' },
+      to: {
+        path: '^src/(access|costs|guardrails|cache|routing|gateway|knowledge|retrieval)/',
+        pathNot: '^src/[^/]+/index\\.ts$',
+      },
+    },
+    {
+      name: 'routes-never-touch-stores',
+      severity: 'error',
+      from: { path: '\\.routes\\.ts$' },
+      to: { path: '\\.store\\.ts$' },
+    },
+    {
+      name: 'product-does-not-import-tests-or-tools',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '\\.test\\.ts$' },
+      to: { path: '^(test|tools|bench)/' },
+    },
+    { name: 'no-circles', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'no-undeclared-packages',
+      severity: 'error',
+      from: {},
+      to: { dependencyTypes: ['npm-no-pkg', 'unknown', 'undetermined'] },
+    },
+    {
+      name: 'no-dev-packages-in-product',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '\\.test\\.ts$' },
+      to: { dependencyTypes: ['npm-dev'], pathNot: 'node_modules/@types/' },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'] },
+  },
+};
