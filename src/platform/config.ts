@@ -1,0 +1,204 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { parse as parseYaml } from 'yaml';
+import { z } from 'zod';
+import { AppError } from './errors.ts';
+
+/** The variables that Gatehouse reads, each with an example that is shown when it is wrong. */
+const examples: Record<string, string> = {
+  HOST: '127.0.0.1',
+  PORT: '8080',
+  GATEHOUSE_DATA_DIR: './data',
+  GATEHOUSE_PUBLIC_URL: 'https://models.example.com',
+  DATABASE_URL: 'postgres://gatehouse:secret@db.internal:5432/gatehouse',
+  DATABASE_POOL_MIN: '10',
+  DATABASE_POOL_MAX: '50',
+  DATABASE_STATEMENT_TIMEOUT_MS: '5000',
+  GATEHOUSE_MASTER_KEY: 'the output of: openssl rand -base64 32',
+  GATEHOUSE_ADMIN_KEY: 'the output of: openssl rand -hex 24',
+  GATEHOUSE_CONFIG: './gatehouse.yaml',
+  GATEHOUSE_REGION: 'eu',
+  GATEHOUSE_DRAIN_SECONDS: '5',
+  GATEHOUSE_SHUTDOWN_SECONDS: '30',
+  LOG_LEVEL: 'info',
+  OPENAI_API_KEY: 'sk-…',
+  OPENAI_BASE_URL: 'https://api.openai.com/v1',
+  ANTHROPIC_API_KEY: 'sk-ant-…',
+  GEMINI_API_KEY: 'AIza…',
+  MISTRAL_API_KEY: '…',
+  GROQ_API_KEY: 'gsk_…',
+  DEEPSEEK_API_KEY: 'sk-…',
+  OLLAMA_BASE_URL: 'http://127.0.0.1:11434',
+};
+
+const url = (protocols: string[]) =>
+  z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), {
+    message: `must be a URL that starts with ${protocols.map((p) => `${p}//`).join(' or ')}`,
+  });
+const wholeNumber = (least: number, most: number) =>
+  z
+    .string()
+    .regex(/^\d+$/, 'must be a whole number')
+    .transform(Number)
+    .refine((n) => n >= least && n <= most, { message: `must be from ${least} to ${most}` });
+const key = z.string().trim().min(1, 'must not be empty');
+
+const schema = z.object({
+  HOST: z.string().trim().min(1, 'must not be empty').default('127.0.0.1'),
+  PORT: wholeNumber(0, 65_535).default(8080),
+  GATEHOUSE_DATA_DIR: z.string().min(1, 'must not be empty').default('./data'),
+  GATEHOUSE_PUBLIC_URL: url(['http:', 'https:']).optional(),
+  DATABASE_URL: url(['postgres:', 'postgresql:']).optional(),
+  DATABASE_POOL_MIN: wholeNumber(0, 1_000).default(10),
+  DATABASE_POOL_MAX: wholeNumber(1, 1_000).optional(),
+  DATABASE_STATEMENT_TIMEOUT_MS: wholeNumber(100, 600_000).default(5_000),
+  GATEHOUSE_MASTER_KEY: z
+    .string()
+    .refine((text) => Buffer.from(text, 'base64').length === 32, { message: 'must be 32 bytes in base64' })
+    .optional(),
+  GATEHOUSE_ADMIN_KEY: z
+    .string()
+    .min(16, 'must have at least 16 characters, or it could be guessed')
+    .max(512, 'must have at most 512 characters')
+    .regex(/^[\x21-\x7e]+$/, 'must be printable ASCII without spaces')
+    .optional(),
+  GATEHOUSE_REGION: z.enum(['eu', 'us', 'apac']).default('eu'),
+  GATEHOUSE_DRAIN_SECONDS: wholeNumber(0, 600).default(5),
+  GATEHOUSE_SHUTDOWN_SECONDS: wholeNumber(0, 3_600).default(30),
+  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+  OPENAI_API_KEY: key.optional(),
+  OPENAI_BASE_URL: url(['http:', 'https:']).optional(),
+  ANTHROPIC_API_KEY: key.optional(),
+  GEMINI_API_KEY: key.optional(),
+  MISTRAL_API_KEY: key.optional(),
+  GROQ_API_KEY: key.optional(),
+  DEEPSEEK_API_KEY: key.optional(),
+  OLLAMA_BASE_URL: url(['http:', 'https:']).optional(),
+});
+
+/** A provider that is available because its own variable is set, with no further set-up. */
+export interface ProviderFromEnvironment {
+  readonly name: string;
+  readonly kind: 'openai';
+  readonly baseUrl: string;
+  readonly apiKey: string | null;
+}
+
+export interface Config {
+  readonly host: string;
+  readonly port: number;
+  readonly dataDir: string;
+  /** Where callers reach this server; shown in the first-boot message. Without it, host and port are. */
+  readonly publicUrl: string | null;
+  /** Absent: the embedded server. */
+  readonly databaseUrl: string | null;
+  readonly databasePool: { readonly min: number; readonly max: number };
+  readonly statementTimeoutMs: number;
+  /** 32 bytes; absent: read from, or generated into, the data directory. */
+  readonly masterKey: Buffer | null;
+  readonly adminKey: string | null;
+  readonly region: 'eu' | 'us' | 'apac';
+  readonly drainMs: number;
+  readonly shutdownMs: number;
+  readonly logLevel: string;
+  readonly environmentProviders: readonly ProviderFromEnvironment[];
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Reads the configuration once: the environment over the YAML file that `GATEHOUSE_CONFIG` names (a flat mapping of
+ * the same names). Empty variables count as absent.
+ * @throws AppError `config_invalid` that lists every problem with the variable's name and an example.
+ */
+export function loadConfig(environment: Environment = process.env): Config {
+  const given = Object.fromEntries(
+    Object.entries({ ...readConfigFile(environment.GATEHOUSE_CONFIG), ...withoutEmpty(environment) }),
+  );
+  const parsed = schema.safeParse(given);
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map((issue) => {
+      const name = String(issue.path[0]);
+      return { path: name, message: `${issue.message}, for example ${name}=${examples[name] ?? '…'}` };
+    });
+    throw invalid(problems);
+  }
+  const v = parsed.data;
+  return {
+    host: v.HOST,
+    port: v.PORT,
+    dataDir: resolve(v.GATEHOUSE_DATA_DIR),
+    publicUrl: v.GATEHOUSE_PUBLIC_URL ?? null,
+    databaseUrl: v.DATABASE_URL ?? null,
+    // The embedded server shares the machine, so it gets the smaller pool (RUN-11).
+    databasePool: poolSizes(v.DATABASE_POOL_MIN, v.DATABASE_POOL_MAX ?? (v.DATABASE_URL ? 50 : 20)),
+    statementTimeoutMs: v.DATABASE_STATEMENT_TIMEOUT_MS,
+    masterKey: v.GATEHOUSE_MASTER_KEY ? Buffer.from(v.GATEHOUSE_MASTER_KEY, 'base64') : null,
+    adminKey: v.GATEHOUSE_ADMIN_KEY ?? null,
+    region: v.GATEHOUSE_REGION,
+    drainMs: v.GATEHOUSE_DRAIN_SECONDS * 1000,
+    shutdownMs: v.GATEHOUSE_SHUTDOWN_SECONDS * 1000,
+    logLevel: v.LOG_LEVEL,
+    environmentProviders: providersIn(v),
+  };
+}
+
+/** Names beginning with GATEHOUSE_ that nothing reads: most likely a slip of the keyboard, worth a warning. */
+export function unknownVariables(environment: Environment = process.env): string[] {
+  return Object.keys(environment).filter((name) => name.startsWith('GATEHOUSE_') && !(name in examples));
+}
+
+function poolSizes(min: number, max: number) {
+  return { min: Math.min(min, max), max };
+}
+
+/** Each of these serves the OpenAI wire format at the address its documentation gives. */
+function providersIn(v: z.infer<typeof schema>): ProviderFromEnvironment[] {
+  const known: [string, string | undefined, string][] = [
+    ['openai', v.OPENAI_API_KEY, v.OPENAI_BASE_URL ?? 'https://api.openai.com/v1'],
+    ['anthropic', v.ANTHROPIC_API_KEY, 'https://api.anthropic.com/v1'],
+    ['google', v.GEMINI_API_KEY, 'https://generativelanguage.googleapis.com/v1beta/openai'],
+    ['mistral', v.MISTRAL_API_KEY, 'https://api.mistral.ai/v1'],
+    ['groq', v.GROQ_API_KEY, 'https://api.groq.com/openai/v1'],
+    ['deepseek', v.DEEPSEEK_API_KEY, 'https://api.deepseek.com/v1'],
+  ];
+  const providers: ProviderFromEnvironment[] = known.flatMap(([name, apiKey, baseUrl]) =>
+    apiKey ? [{ name, kind: 'openai' as const, baseUrl, apiKey }] : [],
+  );
+  if (v.OLLAMA_BASE_URL) {
+    const baseUrl = `${v.OLLAMA_BASE_URL.replace(/\/+$/, '').replace(/\/v1$/, '')}/v1`;
+    providers.push({ name: 'ollama', kind: 'openai', baseUrl, apiKey: null });
+  }
+  return providers;
+}
+
+function withoutEmpty(environment: Environment): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(environment).filter((entry): entry is [string, string] => Boolean(entry[1])),
+  );
+}
+
+function readConfigFile(path: string | undefined): Record<string, string> {
+  if (!path) return {};
+  let content: unknown;
+  try {
+    content = parseYaml(readFileSync(path, 'utf8')) ?? {};
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw invalid([{ path: 'GATEHOUSE_CONFIG', message: `cannot be read as YAML: ${why}` }], cause);
+  }
+  if (typeof content !== 'object' || content === null || Array.isArray(content)) {
+    throw invalid([{ path: 'GATEHOUSE_CONFIG', message: 'must hold a mapping, for example PORT: 8080' }]);
+  }
+  const entries = Object.entries(content);
+  const problems = entries
+    .filter(([name]) => !(name in examples))
+    .map(([name]) => ({ path: name, message: `in ${path} is not a setting; see docs/configuration.md` }));
+  if (problems.length > 0) throw invalid(problems);
+  return Object.fromEntries(entries.map(([name, value]) => [name, String(value)]));
+}
+
+function invalid(errors: { path: string; message: string }[], cause?: unknown): AppError {
+  const lines = errors.map((e) => `  ${e.path} ${e.message}`).join('\n');
+  return new AppError('config_invalid', `The configuration is not usable:\n${lines}`, { errors, cause });
+}

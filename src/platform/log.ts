@@ -1,0 +1,23 @@
+import { type DestinationStream, type Logger, pino } from 'pino';
+
+export type Log = Pick<Logger, 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'child' | 'level'>;
+
+/**
+ * JSON lines on standard error (standard output belongs to what a person or a script asked for). Fields that may
+ * hold a secret are removed by name wherever they appear up to two levels deep: redaction by construction, so
+ * that a careless `log.info({ headers })` still tells nothing.
+ */
+export function createLog(level: string, destination?: DestinationStream): Log {
+  const secretNames = ['authorization', 'api_key', 'apiKey', 'password', 'secret', 'key', 'token', 'cookie'];
+  const paths = secretNames.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]);
+  return pino(
+    {
+      level,
+      base: { service: 'gatehouse' },
+      timestamp: () => `,"timestamp":"${new Date().toISOString()}"`,
+      formatters: { level: (label) => ({ level: label }) },
+      redact: { paths: [...paths, 'headers["x-api-key"]', '*.headers["x-api-key"]'], censor: '[redacted]' },
+    },
+    destination ?? pino.destination({ fd: 2, sync: false, minLength: 0 }),
+  );
+}
