@@ -11,7 +11,7 @@ const hex: string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16)
  * Random bytes are drawn 4 KiB at a time, because one call per id costs more than the rest of the work.
  */
 export function createIds(clock: Pick<Clock, 'now'>, random: Pick<Random, 'bytes'>): NewId {
-  let pool = Buffer.alloc(0);
+  let pool: Buffer = Buffer.alloc(0);
   let at = 0;
   const h = (byte: number | undefined) => hex[byte ?? 0];
   return () => {

@@ -16,7 +16,10 @@ export interface SecretBox {
 }
 
 export function createSecretBox(masterKey: Buffer, random: Pick<Random, 'bytes'>): SecretBox {
-  const fingerprint = createHmac('sha256', masterKey).update('gatehouse master key').digest('hex').slice(0, 16);
+  const fingerprint = createHmac('sha256', masterKey)
+    .update('gatehouse master key')
+    .digest('hex')
+    .slice(0, 16);
   const keyFor = (purpose: string) =>
     Buffer.from(hkdfSync('sha256', masterKey, Buffer.alloc(0), `gatehouse seal ${purpose}`, 32));
   return {

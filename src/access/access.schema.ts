@@ -1,0 +1,55 @@
+import { z } from 'zod';
+import { roles } from './permissions.ts';
+
+export const tenantBody = z.object({
+  name: z.string().trim().min(1).max(200),
+  slug: z
+    .string()
+    .regex(
+      /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/,
+      'must be lower-case letters, digits and inner hyphens, at most 63',
+    ),
+  tier: z.enum(['free', 'starter', 'professional', 'enterprise']).default('starter'),
+  region: z.enum(['eu', 'us', 'apac']).optional().describe("Defaults to this server's region"),
+});
+
+export const tenantView = z.object({
+  id: z.string(),
+  slug: z.string(),
+  name: z.string(),
+  tier: z.enum(['free', 'starter', 'professional', 'enterprise']),
+  region: z.enum(['eu', 'us', 'apac']),
+  status: z.enum(['active', 'suspended']),
+  created_at: z.string(),
+});
+
+const label = z.string().trim().min(1).max(200);
+
+export const keyBody = z.object({
+  name: label,
+  role: z.enum(roles).default('analyst'),
+  groups: z.array(label).max(100).default([]),
+  scopes: z
+    .array(label)
+    .max(100)
+    .default([])
+    .describe('Permissions such as models:call or documents:*; none: all of the role'),
+  expires_at: z.iso.datetime({ offset: true }).nullish(),
+});
+
+export const keyView = z.object({
+  id: z.string(),
+  tenant_id: z.string(),
+  name: z.string(),
+  role: z.enum(roles),
+  groups: z.array(z.string()),
+  scopes: z.array(z.string()),
+  created_at: z.string(),
+  expires_at: z.string().nullable(),
+  revoked_at: z.string().nullable(),
+  last_used_at: z.string().nullable(),
+});
+
+export const createdKeyView = keyView.extend({
+  key: z.string().describe('The whole key; shown this once'),
+});

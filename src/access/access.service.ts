@@ -1,0 +1,276 @@
+import type { Clock } from '../platform/clock.ts';
+import { AppError, notFound } from '../platform/errors.ts';
+import type { NewId } from '../platform/ids.ts';
+import type { Log } from '../platform/log.ts';
+import type { Page, PageCursor } from '../platform/page.ts';
+import type { Random } from '../platform/random.ts';
+import type { AccessStore, KeyRow, TenantRow } from './access.store.ts';
+import { hashKey, isWellFormedKey, newApiKey } from './api-key.ts';
+import { effectivePermissions, isScope, permissionsOfRole, type Role } from './permissions.ts';
+import { type Principal, type Region, readerTokensOf, type TenantFacts, type Tier } from './principal.ts';
+import { createAccessSnapshot } from './snapshot.ts';
+
+export interface NewKey {
+  readonly name: string;
+  readonly role: Role;
+  readonly groups: readonly string[];
+  readonly scopes: readonly string[];
+  readonly userId: string | null;
+  readonly expiresAt: Date | null;
+}
+
+export interface AccessDependencies {
+  readonly store: AccessStore;
+  readonly clock: Clock;
+  readonly newId: NewId;
+  readonly random: Random;
+  readonly log: Log;
+  readonly countFailedAuthentication: () => void;
+  readonly countCrossTenantAttempt: () => void;
+  /** Calls back for each committed change of tenants and keys, and after each gap in hearing of them. */
+  readonly subscribe: (onChange: (change: string) => void, onGap: () => void) => void;
+}
+
+export type Access = ReturnType<typeof createAccess>;
+
+/** A key's last use is written this often, in one statement for all keys. */
+const lastUsedIntervalMs = 60_000;
+
+export function createAccess(deps: AccessDependencies) {
+  const { store, clock, log } = deps;
+  const snapshot = createAccessSnapshot(store, log);
+  const usedKeys = new Map<string, Date>();
+  const inNamedTenant = new WeakMap<Principal, Map<string, Principal>>();
+  const stopping = new AbortController();
+  let writer: Promise<void> = Promise.resolve();
+
+  deps.subscribe(
+    (change) => void snapshot.apply(change),
+    () => void snapshot.reload().catch((error) => log.warn({ err: error }, 'keys could not be read again')),
+  );
+
+  const unauthenticated = (detail: string): AppError => {
+    deps.countFailedAuthentication();
+    return new AppError('unauthenticated', detail);
+  };
+
+  const actingIn = (principal: Principal, tenant: TenantFacts): Principal => {
+    const known = inNamedTenant.get(principal) ?? new Map<string, Principal>();
+    inNamedTenant.set(principal, known);
+    const made =
+      known.get(tenant.id) ??
+      Object.freeze({ ...principal, tenant, tenantId: tenant.id, actsInNamedTenant: true });
+    known.set(tenant.id, made);
+    return made;
+  };
+
+  const inTenantNamedBy = (principal: Principal, header: string): Principal => {
+    const tenant = snapshot.tenant(header);
+    if (principal.role === 'owner') {
+      if (!tenant)
+        throw new AppError(
+          'not_found',
+          `There is no tenant "${header}" (X-Tenant-Id takes an id or a slug).`,
+        );
+      return actingIn(principal, tenant);
+    }
+    if (tenant?.id === principal.tenantId) return principal;
+    deps.countCrossTenantAttempt();
+    throw new AppError('forbidden', 'This key belongs to another tenant than the one named by X-Tenant-Id.');
+  };
+
+  const writeLastUsed = async (): Promise<void> => {
+    const batch = new Map(usedKeys);
+    usedKeys.clear();
+    await store
+      .markKeysUsed(batch)
+      .catch((error) => log.warn({ err: error }, 'last use of keys was not recorded'));
+  };
+
+  const addKey = async (principal: Principal, key: NewKey, createdBy: string) => {
+    const fresh = newApiKey(deps.random);
+    const row: KeyRow = {
+      id: fresh.id,
+      tenant_id: principal.tenantId,
+      name: key.name,
+      key_hash: fresh.hash,
+      role: key.role,
+      groups: [...key.groups],
+      scopes: [...key.scopes],
+      user_id: key.userId,
+      created_by: createdBy,
+      created_at: clock.now(),
+      expires_at: key.expiresAt,
+      revoked_at: null,
+      last_used_at: null,
+    };
+    await store.insertKey(principal, row);
+    // The caller may use the key at once, before the notification comes round.
+    await snapshot.apply(`api_keys:${row.id}`);
+    return { row, key: fresh.key };
+  };
+
+  return {
+    async start(): Promise<void> {
+      await snapshot.reload();
+      writer = (async () => {
+        while (!stopping.signal.aborted) {
+          await clock.sleep(lastUsedIntervalMs, stopping.signal).catch(() => {});
+          await writeLastUsed();
+        }
+      })();
+    },
+    async stop(): Promise<void> {
+      stopping.abort();
+      await writer;
+    },
+
+    /**
+     * @param token the key as presented; undefined when there was none.
+     * @param tenantHeader the value of `X-Tenant-Id`, if any.
+     * @returns the caller; synchronously when the key is known here, so that the hot path awaits nothing.
+     * @throws AppError `unauthenticated`, `forbidden` (another tenant's id), `not_found` (an owner named no tenant),
+     *   `tenant_suspended`.
+     */
+    authenticate(
+      token: string | undefined,
+      tenantHeader: string | undefined,
+    ): Principal | Promise<Principal> {
+      if (!token) {
+        throw unauthenticated('Send an API key: "Authorization: Bearer gh_…" or "X-Api-Key: gh_…".');
+      }
+      const hash = hashKey(token);
+      const known = snapshot.principalOf(hash.toString('hex'), clock.now().getTime());
+      if (known) return admitted(known);
+      if (!isWellFormedKey(token)) throw unauthenticated('This API key is not valid.');
+      return snapshot.lookUp(hash).then((principal) => {
+        if (!principal) throw unauthenticated('This API key is not valid, has expired or was revoked.');
+        return admitted(principal);
+      });
+
+      function admitted(principal: Principal): Principal {
+        usedKeys.set(principal.keyId, clock.now());
+        const caller = tenantHeader === undefined ? principal : inTenantNamedBy(principal, tenantHeader);
+        if (caller.tenant.status === 'suspended' && caller.role !== 'owner') {
+          throw new AppError('tenant_suspended', `The tenant ${caller.tenant.slug} is suspended.`);
+        }
+        return caller;
+      }
+    },
+
+    /** The tenant by id or slug, as this instance knows it. */
+    tenant: (idOrSlug: string): TenantFacts | undefined => snapshot.tenant(idOrSlug),
+
+    async createTenant(given: {
+      name: string;
+      slug: string;
+      tier: Tier;
+      region: Region;
+    }): Promise<TenantRow> {
+      const now = clock.now();
+      const row: TenantRow = {
+        id: deps.newId(),
+        ...given,
+        status: 'active',
+        created_at: now,
+        updated_at: now,
+      };
+      await store.insertTenant(row);
+      await snapshot.apply(`tenants:${row.id}`);
+      return row;
+    },
+
+    tenants: (page: Page<PageCursor>) => store.tenants(page.limit, page.after),
+
+    /**
+     * Makes a key in the principal's tenant. The whole key is in the result and nowhere else.
+     * @throws AppError `forbidden` when the key would hold more than its maker, `invalid` on unknown scopes or an
+     *   expiry that has passed.
+     */
+    async createKey(principal: Principal, given: NewKey): Promise<{ row: KeyRow; key: string }> {
+      const unknownScope = given.scopes.find((scope) => !isScope(scope));
+      if (unknownScope !== undefined) {
+        throw new AppError(
+          'invalid',
+          `"${unknownScope}" is not a scope; scopes are permissions such as models:call or documents:*.`,
+          {
+            errors: [{ path: 'scopes', message: `unknown scope ${unknownScope}` }],
+          },
+        );
+      }
+      if (given.expiresAt && given.expiresAt <= clock.now()) {
+        throw new AppError('invalid', 'expires_at has passed already.', {
+          errors: [{ path: 'expires_at', message: 'must be in the future' }],
+        });
+      }
+      refuseEscalation(principal, given);
+      return addKey(principal, given, `key:${principal.keyId}`);
+    },
+
+    /** Makes a key for the platform itself (first boot, command line), where there is no caller to bound it. */
+    createKeyAsPlatform: (tenant: TenantFacts, given: NewKey) =>
+      addKey(platformPrincipal(tenant), given, 'platform'),
+
+    keys: (principal: Principal, page: Page<PageCursor>) => store.keys(principal, page.limit, page.after),
+
+    async keyById(principal: Principal, id: string): Promise<KeyRow> {
+      const row = await store.keyById(principal, id);
+      if (!row) throw notFound('key');
+      return row;
+    },
+
+    /** Revokes at once here and within a second everywhere. @throws AppError `not_found`. */
+    async revokeKey(principal: Principal, id: string): Promise<void> {
+      if (!(await store.revokeKey(principal, id, clock.now()))) throw notFound('key');
+      await snapshot.apply(`api_keys:${id}`);
+    },
+
+    /** Accepts the configured key as the owner's, in place of one accepted under an earlier setting. */
+    async acceptAdminKey(adminKey: string, home: TenantFacts): Promise<void> {
+      await store.upsertKey({
+        id: 'admin-key',
+        tenant_id: home.id,
+        name: 'GATEHOUSE_ADMIN_KEY',
+        key_hash: hashKey(adminKey),
+        role: 'owner',
+        groups: [],
+        scopes: [],
+        user_id: null,
+        created_by: 'platform',
+        created_at: clock.now(),
+        expires_at: null,
+        revoked_at: null,
+        last_used_at: null,
+      });
+      await snapshot.apply('api_keys:admin-key');
+    },
+  };
+}
+
+/** The platform acting in a tenant on its own behalf: first boot and jobs. Reads every document of that tenant. */
+export function platformPrincipal(tenant: TenantFacts): Principal {
+  const caller = { role: 'owner' as const, groups: [], userId: null, keyId: 'platform' };
+  return Object.freeze({
+    ...caller,
+    tenant,
+    tenantId: tenant.id,
+    permissions: new Set(permissionsOfRole.owner),
+    readerTokens: readerTokensOf(caller),
+    actsInNamedTenant: true,
+  });
+}
+
+/** Nobody grants more than they hold: not a higher role, and from a scoped key only what its scopes cover. */
+function refuseEscalation(principal: Principal, given: NewKey): void {
+  const wanted = [...effectivePermissions(given.role, given.scopes)];
+  const beyond = wanted.find((permission) => !principal.permissions.has(permission));
+  const higherRole = given.role === 'owner' && principal.role !== 'owner';
+  if (beyond !== undefined || higherRole) {
+    throw new AppError(
+      'forbidden',
+      higherRole
+        ? 'Only an owner can make an owner.'
+        : `A key cannot hold ${beyond}, which yours does not. Choose a lower role or name scopes.`,
+    );
+  }
+}

@@ -1,0 +1,198 @@
+import { type Selectable, sql } from 'kysely';
+import type { Database, DatabaseScope } from '../platform/database/database.ts';
+import { AppError } from '../platform/errors.ts';
+import type { Role } from './permissions.ts';
+import type { Region, TenantFacts, Tier } from './principal.ts';
+
+type TenantTable = {
+  id: string;
+  slug: string;
+  name: string;
+  tier: Tier;
+  region: Region;
+  status: 'active' | 'suspended';
+  created_at: Date;
+  updated_at: Date;
+};
+
+type KeyTable = {
+  id: string;
+  tenant_id: string;
+  name: string;
+  key_hash: Buffer;
+  role: Role;
+  groups: string[];
+  scopes: string[];
+  user_id: string | null;
+  created_by: string;
+  created_at: Date;
+  expires_at: Date | null;
+  revoked_at: Date | null;
+  last_used_at: Date | null;
+};
+
+type UserTable = {
+  id: string;
+  tenant_id: string;
+  email: string;
+  role: Role;
+  groups: string[];
+  password_hash: string | null;
+  failed_sign_ins: number;
+  locked_until: Date | null;
+  created_at: Date;
+  updated_at: Date;
+};
+
+type AccessTables = {
+  tenants: TenantTable;
+  api_keys: KeyTable;
+  users: UserTable;
+};
+
+export type TenantRow = Selectable<TenantTable>;
+export type KeyRow = Selectable<KeyTable>;
+export type UserRow = Selectable<UserTable>;
+
+export type AccessStore = ReturnType<typeof createAccessStore>;
+
+/** SQL of tenants, users and keys. What one tenant asks for goes through `inTenant`; the rest is the platform's. */
+export function createAccessStore(database: Database) {
+  const platform = database.platform.withTables<AccessTables>();
+  const keys = platform.selectFrom('api_keys').selectAll();
+  // Keys that can never again be valid are not kept in memory.
+  const live = keys
+    .where('revoked_at', 'is', null)
+    .where((eb) => eb.or([eb('expires_at', 'is', null), eb('expires_at', '>', sql<Date>`now()`)]));
+
+  return {
+    allTenants: () => platform.selectFrom('tenants').selectAll().execute(),
+    allLiveKeys: () => live.execute(),
+    tenantById: (id: string) =>
+      platform.selectFrom('tenants').selectAll().where('id', '=', id).executeTakeFirst(),
+    liveKeyById: (id: string) => live.where('id', '=', id).executeTakeFirst(),
+    liveKeyByHash: (hash: Buffer) => live.where('key_hash', '=', hash).executeTakeFirst(),
+
+    async insertTenant(row: TenantRow): Promise<void> {
+      await platform
+        .insertInto('tenants')
+        .values(row)
+        .execute()
+        .catch(refuseDuplicate(`A tenant with the slug "${row.slug}" exists already. Choose another slug.`));
+    },
+
+    /** A page of tenants, newest first, after the given cursor. */
+    tenants: (limit: number, after: { createdAt: Date; id: string } | null) => {
+      let query = platform.selectFrom('tenants').selectAll();
+      if (after) {
+        query = query.where((eb) =>
+          eb(eb.refTuple('created_at', 'id'), '<', eb.tuple(after.createdAt, after.id)),
+        );
+      }
+      return query.orderBy('created_at', 'desc').orderBy('id', 'desc').limit(limit).execute();
+    },
+
+    insertKey: (scope: DatabaseScope, row: KeyRow): Promise<void> =>
+      database.inTenant(scope, async (tx) => {
+        await tx.withTables<AccessTables>().insertInto('api_keys').values(row).execute();
+      }),
+
+    keys: (scope: DatabaseScope, limit: number, after: { createdAt: Date; id: string } | null) =>
+      database.inTenant(scope, (tx) => {
+        let query = tx.withTables<AccessTables>().selectFrom('api_keys').selectAll();
+        if (after) {
+          query = query.where((eb) =>
+            eb(eb.refTuple('created_at', 'id'), '<', eb.tuple(after.createdAt, after.id)),
+          );
+        }
+        return query.orderBy('created_at', 'desc').orderBy('id', 'desc').limit(limit).execute();
+      }),
+
+    keyById: (scope: DatabaseScope, id: string) =>
+      database.inTenant(scope, (tx) =>
+        tx
+          .withTables<AccessTables>()
+          .selectFrom('api_keys')
+          .selectAll()
+          .where('id', '=', id)
+          .executeTakeFirst(),
+      ),
+
+    /** @returns whether there was such a key that was not revoked already. */
+    revokeKey: (scope: DatabaseScope, id: string, at: Date): Promise<boolean> =>
+      database.inTenant(scope, async (tx) => {
+        const result = await tx
+          .withTables<AccessTables>()
+          .updateTable('api_keys')
+          .set({ revoked_at: at })
+          .where('id', '=', id)
+          .where('revoked_at', 'is', null)
+          .executeTakeFirst();
+        return result.numUpdatedRows > 0n;
+      }),
+
+    async markKeysUsed(used: ReadonlyMap<string, Date>): Promise<void> {
+      if (used.size === 0) return;
+      const ids = [...used.keys()];
+      const times = [...used.values()].map((time) => time.toISOString());
+      await sql`update api_keys set last_used_at = used.at
+        from unnest(${ids}::text[], ${times}::timestamptz[]) as used (id, at)
+        where api_keys.id = used.id`.execute(platform);
+    },
+
+    /** Puts the configured owner's key in place of whatever stood under that id. */
+    async upsertKey(row: KeyRow): Promise<void> {
+      await platform
+        .insertInto('api_keys')
+        .values(row)
+        .onConflict((conflict) =>
+          conflict.column('id').doUpdateSet({ key_hash: row.key_hash, revoked_at: null, expires_at: null }),
+        )
+        .execute()
+        .catch(refuseDuplicate('GATEHOUSE_ADMIN_KEY is in use as another key. Choose another value.'));
+    },
+
+    async insertUser(row: UserRow): Promise<void> {
+      await platform
+        .insertInto('users')
+        .values(row)
+        .execute()
+        .catch(refuseDuplicate(`A user with the address ${row.email} exists already.`));
+    },
+    userByEmail: (email: string) =>
+      platform
+        .selectFrom('users')
+        .selectAll()
+        .where(sql<boolean>`lower(email) = lower(${email})`)
+        .executeTakeFirst(),
+    /** Counts one wrong password; from `attempts` on, no password is looked at until `lockedUntil`. */
+    async countFailedSignIn(id: string, attempts: number, lockedUntil: Date): Promise<void> {
+      await sql`update users set failed_sign_ins = failed_sign_ins + 1,
+          locked_until = case when failed_sign_ins + 1 >= ${attempts} then ${lockedUntil} else locked_until end
+        where id = ${id}`.execute(platform);
+    },
+    async clearFailedSignIns(id: string): Promise<void> {
+      await platform
+        .updateTable('users')
+        .set({ failed_sign_ins: 0, locked_until: null })
+        .where('id', '=', id)
+        .execute();
+    },
+  };
+}
+
+export function tenantFacts(row: TenantRow): TenantFacts {
+  const { id, slug, name, tier, region, status } = row;
+  return Object.freeze({ id, slug, name, tier, region, status });
+}
+
+const uniqueViolation = '23505';
+
+function refuseDuplicate(detail: string) {
+  return (error: unknown): never => {
+    if ((error as { code?: string }).code === uniqueViolation) {
+      throw new AppError('conflict', detail, { cause: error });
+    }
+    throw error;
+  };
+}

@@ -1,0 +1,52 @@
+import { createHash } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+import type { Random } from '../platform/random.ts';
+
+const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
+const idLength = 12;
+const secretLength = 32;
+const checksumLength = 6;
+const pattern = new RegExp(`^gh_[0-9A-Za-z]{${idLength + secretLength + checksumLength}}$`);
+
+/**
+ * A new API key: `gh_`, an id of 12, a secret of 32 and a checksum of 6 base-62 characters. The secret carries
+ * 32 × log2(62) ≈ 190 bits. The checksum (CRC-32 of what precedes it) lets a scanner tell a real key from a look-alike
+ * without asking anyone, and lets the server refuse a mistyped one without a look-up.
+ */
+export function newApiKey(random: Pick<Random, 'bytes'>): { id: string; key: string; hash: Buffer } {
+  const id = letters(random, idLength);
+  const body = `gh_${id}${letters(random, secretLength)}`;
+  const key = body + checksum(body);
+  return { id, key, hash: hashKey(key) };
+}
+
+/** SHA-256 of the whole key as presented; what is stored and looked up. */
+export function hashKey(key: string): Buffer {
+  return createHash('sha256').update(key).digest();
+}
+
+/** Whether `text` has the form of a key of ours and its checksum is right. */
+export function isWellFormedKey(text: string): boolean {
+  return pattern.test(text) && checksum(text.slice(0, -checksumLength)) === text.slice(-checksumLength);
+}
+
+function checksum(body: string): string {
+  let rest = crc32(body);
+  let text = '';
+  for (let i = 0; i < checksumLength; i++) {
+    text = alphabet.charAt(rest % 62) + text;
+    rest = Math.floor(rest / 62);
+  }
+  return text;
+}
+
+/** Uniform letters: bytes of 248 and above are drawn again, because 256 is not a multiple of 62. */
+function letters(random: Pick<Random, 'bytes'>, length: number): string {
+  let text = '';
+  while (text.length < length) {
+    for (const byte of random.bytes(length)) {
+      if (byte < 248 && text.length < length) text += alphabet.charAt(byte % 62);
+    }
+  }
+  return text;
+}

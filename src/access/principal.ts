@@ -1,0 +1,59 @@
+import type { DatabaseScope } from '../platform/database/database.ts';
+import { AppError } from '../platform/errors.ts';
+import type { Permission, Role } from './permissions.ts';
+
+export type Tier = 'free' | 'starter' | 'professional' | 'enterprise';
+export type Region = 'eu' | 'us' | 'apac';
+
+/** A tenant as every request needs it. */
+export interface TenantFacts {
+  readonly id: string;
+  readonly slug: string;
+  readonly name: string;
+  readonly tier: Tier;
+  readonly region: Region;
+  readonly status: 'active' | 'suspended';
+}
+
+/**
+ * Who is calling, in which tenant, and what they may do. Made once per key and tenant and then shared by every
+ * request that presents that key, so it is frozen and costs the hot path nothing.
+ */
+export interface Principal extends DatabaseScope {
+  readonly tenant: TenantFacts;
+  readonly keyId: string;
+  /** The user whom the key belongs to; a key of its own (an application's) has none. */
+  readonly userId: string | null;
+  readonly role: Role;
+  readonly groups: readonly string[];
+  readonly permissions: ReadonlySet<Permission>;
+  /** An owner who named a tenant with `X-Tenant-Id`; without it an owner's settings are the platform's. */
+  readonly actsInNamedTenant: boolean;
+}
+
+/** @throws AppError `forbidden`, naming the permission that is missing. */
+export function requirePermission(principal: Principal, permission: Permission): void {
+  if (!principal.permissions.has(permission)) {
+    throw new AppError('forbidden', `This needs the permission ${permission}, which this key does not have.`);
+  }
+}
+
+/** Held by those who manage every document of the tenant, and so can read it whatever its readers. */
+export const allDocumentsToken = 'all:documents';
+
+/** The tokens a caller reads documents as; a document's readers hold the same form. */
+export function readerTokensOf(caller: {
+  role: Role;
+  groups: readonly string[];
+  userId: string | null;
+  keyId: string;
+}): readonly string[] {
+  const tokens = [
+    `role:${caller.role}`,
+    ...caller.groups.map((group) => `group:${group}`),
+    `user:${caller.keyId}`,
+  ];
+  if (caller.userId) tokens.push(`user:${caller.userId}`);
+  if (caller.role === 'admin' || caller.role === 'owner') tokens.push(allDocumentsToken);
+  return Object.freeze(tokens);
+}

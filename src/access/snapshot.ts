@@ -1,0 +1,150 @@
+import { AppError } from '../platform/errors.ts';
+import type { Log } from '../platform/log.ts';
+import type { AccessStore, KeyRow, TenantRow } from './access.store.ts';
+import { tenantFacts } from './access.store.ts';
+import { effectivePermissions } from './permissions.ts';
+import { type Principal, readerTokensOf, type TenantFacts } from './principal.ts';
+
+interface KnownKey {
+  readonly hash: string;
+  readonly expiresAtMs: number;
+  readonly principal: Principal;
+}
+
+/**
+ * Tenants and keys in memory, so that verifying a warm key is one hash and one map look-up (ACC-4). Changes arrive by
+ * notification, one row at a time; after a gap everything is read again.
+ */
+export interface AccessSnapshot {
+  /** The caller that a key with this SHA-256 (hex) stands for; undefined when it is not known here. */
+  principalOf(hash: string, nowMs: number): Principal | undefined;
+  /** @param idOrSlug as an owner writes it in `X-Tenant-Id`. */
+  tenant(idOrSlug: string): TenantFacts | undefined;
+  reload(): Promise<void>;
+  /** @param change `api_keys:<id>` or `tenants:<id>`, as the trigger says it. */
+  apply(change: string): Promise<void>;
+  /**
+   * Looks for a key made on another instance an instant ago. Takes its turn with the changes, so that a key revoked
+   * meanwhile cannot be put back by what was read before.
+   * @throws AppError `overloaded` when more than 50 such look-ups wait: well-formed keys that do not exist are cheap
+   *   to make up, and must not queue without bound in front of real changes.
+   */
+  lookUp(hash: Buffer): Promise<Principal | undefined>;
+}
+
+const maxWaitingLookUps = 50;
+
+export function createAccessSnapshot(store: AccessStore, log: Log): AccessSnapshot {
+  let tenantsById = new Map<string, TenantFacts>();
+  let tenantsBySlug = new Map<string, TenantFacts>();
+  let keysByHash = new Map<string, KnownKey>();
+  let keysById = new Map<string, KnownKey>();
+  // A reload that was overtaken by a newer change must not put the old state back, so they run one after another.
+  let last: Promise<void> = Promise.resolve();
+  let waitingLookUps = 0;
+  const inOrder = (work: () => Promise<void>): Promise<void> => {
+    last = last.then(work, work);
+    return last;
+  };
+
+  const setTenant = (row: TenantRow) => {
+    const facts = tenantFacts(row);
+    const before = tenantsById.get(facts.id);
+    if (before) tenantsBySlug.delete(before.slug);
+    tenantsById.set(facts.id, facts);
+    tenantsBySlug.set(facts.slug, facts);
+  };
+  const forgetKey = (id: string) => {
+    const known = keysById.get(id);
+    if (!known) return;
+    keysById.delete(id);
+    keysByHash.delete(known.hash);
+  };
+  const setKey = (row: KeyRow): Principal | undefined => {
+    forgetKey(row.id);
+    const tenant = tenantsById.get(row.tenant_id);
+    if (!tenant) return undefined;
+    const known = {
+      hash: row.key_hash.toString('hex'),
+      expiresAtMs: row.expires_at?.getTime() ?? Number.POSITIVE_INFINITY,
+      principal: principalOfKey(row, tenant),
+    };
+    keysById.set(row.id, known);
+    keysByHash.set(known.hash, known);
+    return known.principal;
+  };
+
+  const reload = async () => {
+    const [tenants, keys] = await Promise.all([store.allTenants(), store.allLiveKeys()]);
+    tenantsById = new Map();
+    tenantsBySlug = new Map();
+    keysByHash = new Map();
+    keysById = new Map();
+    for (const row of tenants) setTenant(row);
+    for (const row of keys) setKey(row);
+  };
+
+  const apply = async (change: string) => {
+    const [table, id] = change.split(':');
+    if (!id) return;
+    if (table === 'api_keys') {
+      const row = await store.liveKeyById(id);
+      if (row) setKey(row);
+      else forgetKey(id);
+      return;
+    }
+    // A tenant's keys hold its facts, so all of them are made again; tenants change seldom.
+    await reload();
+  };
+
+  return {
+    principalOf(hash, nowMs) {
+      const known = keysByHash.get(hash);
+      return known && known.expiresAtMs > nowMs ? known.principal : undefined;
+    },
+    tenant: (idOrSlug) => tenantsById.get(idOrSlug.toLowerCase()) ?? tenantsBySlug.get(idOrSlug),
+    reload: () => inOrder(reload),
+    apply: (change) =>
+      inOrder(() =>
+        apply(change).catch((error) => {
+          log.warn(
+            { err: error, change },
+            'an access change could not be read; it is read again after the next gap',
+          );
+        }),
+      ),
+    async lookUp(hash) {
+      if (waitingLookUps >= maxWaitingLookUps) {
+        throw new AppError('overloaded', 'Too many unknown keys are being checked. Try again shortly.', {
+          retryAfterSeconds: 1,
+        });
+      }
+      waitingLookUps++;
+      try {
+        let principal: Principal | undefined;
+        await inOrder(async () => {
+          const row = await store.liveKeyByHash(hash);
+          principal = row && setKey(row);
+        });
+        return principal;
+      } finally {
+        waitingLookUps--;
+      }
+    },
+  };
+}
+
+function principalOfKey(row: KeyRow, tenant: TenantFacts): Principal {
+  const caller = { role: row.role, groups: row.groups, userId: row.user_id, keyId: row.id };
+  return Object.freeze({
+    tenant,
+    tenantId: tenant.id,
+    keyId: row.id,
+    userId: row.user_id,
+    role: row.role,
+    groups: Object.freeze([...row.groups]),
+    permissions: effectivePermissions(row.role, row.scopes),
+    readerTokens: readerTokensOf(caller),
+    actsInNamedTenant: false,
+  });
+}

@@ -1,0 +1,118 @@
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
+import { AppError, type ErrorCode } from '../platform/errors.ts';
+import { errorTable } from './error-table.ts';
+
+/**
+ * Answers with the error in the shape of the surface that was called: the dialect's own under /v1, a problem
+ * document (RFC 9457) elsewhere. What is not an AppError becomes a plain 500 that tells only the correlation id.
+ * @returns the error as it was understood, for the log.
+ */
+export function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): AppError {
+  const known = understand(error);
+  const row = errorTable[known.code];
+  if (known.retryAfterSeconds !== undefined) reply.header('retry-after', String(known.retryAfterSeconds));
+  if (known.code === 'unauthenticated') reply.header('www-authenticate', 'Bearer realm="gatehouse"');
+  // 499 is for the log: nobody is left to read it, and the status line must stay a standard one.
+  reply.code(row.status);
+  if (isModelDialect(request.url)) {
+    reply.type('application/json').send(JSON.stringify(openaiError(known, request.correlationId)));
+  } else {
+    reply.type('application/problem+json').send(JSON.stringify(problem(known, request.correlationId)));
+  }
+  return known;
+}
+
+export function isModelDialect(url: string): boolean {
+  return url.startsWith('/v1/') || url === '/v1';
+}
+
+function problem(error: AppError, correlationId: string) {
+  const row = errorTable[error.code];
+  return {
+    type: `urn:gatehouse:problem:${error.code}`,
+    title: row.title,
+    status: row.status,
+    code: error.code,
+    detail: shownDetail(error),
+    correlation_id: correlationId,
+    ...(error.errors.length > 0 ? { errors: error.errors } : {}),
+    ...error.extra,
+  };
+}
+
+/** The error object of the OpenAI API, which its official clients parse. Exported for errors inside a stream. */
+export function openaiError(error: AppError, correlationId: string) {
+  return {
+    error: {
+      message: shownDetail(error),
+      type: errorTable[error.code].openaiType,
+      param: error.errors[0]?.path ?? null,
+      code: error.code === 'unauthenticated' ? 'invalid_api_key' : error.code,
+      correlation_id: correlationId,
+      ...error.extra,
+    },
+  };
+}
+
+/** 5xx of our own making tell nothing of the inside. */
+function shownDetail(error: AppError): string {
+  return error.code === 'internal'
+    ? 'Something went wrong on our side. Report the correlation id to the operator.'
+    : error.message;
+}
+
+const codeOfStatus: Readonly<Record<number, ErrorCode>> = {
+  400: 'bad_request',
+  404: 'not_found',
+  413: 'too_large',
+  415: 'unsupported_media_type',
+  429: 'rate_limited',
+  503: 'overloaded',
+};
+
+export function understand(error: unknown): AppError {
+  if (error instanceof AppError) return error;
+  if (hasZodFastifySchemaValidationErrors(error)) {
+    const errors = error.validation.map((issue) => ({
+      path: issue.instancePath.replace(/^\//, '').replaceAll('/', '.') || error.validationContext || 'body',
+      message: issue.message ?? 'is invalid',
+    }));
+    const first = errors[0];
+    return new AppError('invalid', first ? `${first.path}: ${first.message}` : 'The input is invalid.', {
+      errors,
+      cause: error,
+    });
+  }
+  const { statusCode, code, message } = error as Partial<FastifyError>;
+  // Fastify's own refusals: malformed JSON, too large a body, an unknown content type.
+  if (
+    typeof code === 'string' &&
+    (code.startsWith('FST_') || code.startsWith('HPE_')) &&
+    statusCode &&
+    statusCode < 500
+  ) {
+    return new AppError(codeOfStatus[statusCode] ?? 'bad_request', plainWords(code, message ?? ''), {
+      cause: error,
+    });
+  }
+  // secure-json-parse and the URL parser throw plain errors that carry a status.
+  if (statusCode === 400)
+    return new AppError('bad_request', message ?? 'The request is malformed.', { cause: error });
+  return new AppError('internal', 'internal error', { cause: error });
+}
+
+function plainWords(code: string, message: string): string {
+  switch (code) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return 'The request body is larger than this route takes.';
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return 'This content type is not understood here. Send application/json, or multipart/form-data for files.';
+    case 'FST_ERR_CTP_EMPTY_JSON_BODY':
+      return 'The body is empty, but its content type says JSON.';
+    case 'FST_ERR_CTP_INVALID_JSON_BODY':
+      return `The body is not valid JSON: ${message}`;
+    default:
+      return message;
+  }
+}

@@ -1,0 +1,249 @@
+import type { AddressInfo } from 'node:net';
+import multipart from '@fastify/multipart';
+import swagger from '@fastify/swagger';
+import scalar from '@scalar/fastify-api-reference';
+import { fastify } from 'fastify';
+import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
+import type { Access, Principal, RouteAccess } from '../access/index.ts';
+import type { Api, Routes } from '../platform/api.ts';
+import type { Clock } from '../platform/clock.ts';
+import { AppError } from '../platform/errors.ts';
+import type { NewId } from '../platform/ids.ts';
+import type { Log } from '../platform/log.ts';
+import type { Metrics } from '../platform/metrics.ts';
+import { authenticationHook } from './authentication.ts';
+import { correlationIdOf, traceparentOf } from './correlation.ts';
+import { sendError } from './error-reply.ts';
+import { errorTable } from './error-table.ts';
+import { createRequestMetrics } from './request-metrics.ts';
+
+export interface HttpDependencies {
+  readonly access: Access;
+  readonly clock: Clock;
+  readonly newId: NewId;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly version: string;
+  /** Mounted under /api/v1. */
+  readonly platformRoutes: readonly Routes[];
+  /** Mounted under /v1: the model dialects. */
+  readonly modelRoutes: readonly Routes[];
+  /** Mounted at the root: health and metrics. */
+  readonly rootRoutes: readonly Routes[];
+}
+
+export interface DeclaredRoute {
+  readonly method: string;
+  readonly url: string;
+  readonly access: RouteAccess;
+}
+
+export interface HttpServer {
+  readonly api: Api;
+  /** Every route with what it declared, for the test that walks them. */
+  readonly routes: readonly DeclaredRoute[];
+  /** @returns the port, which the system chose when 0 was asked for. @throws AppError when the port is taken. */
+  listen(host: string, port: number): Promise<number>;
+  /** Waits for requests in flight at most `timeoutMs`, then cuts what is left. */
+  stop(timeoutMs: number): Promise<void>;
+}
+
+/** Bodies of JSON routes (HTTP-7); a route that takes more says so itself. */
+const jsonBodyLimit = 1024 * 1024;
+/** One file per upload; the parser's own limits on size come after. */
+const uploadLimit = 256 * 1024 * 1024;
+
+/** Builds the server: hooks in the order in which they run, then every capability's routes. Opens no port. */
+export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
+  const { clock, log } = deps;
+  const requestMetrics = createRequestMetrics(deps.metrics);
+  const routes: DeclaredRoute[] = [];
+  const startedAt = Symbol('startedAt');
+
+  const api = fastify({
+    logger: false,
+    bodyLimit: jsonBodyLimit,
+    // A client that sends its headers or body slower than this is cut off (slowloris).
+    requestTimeout: 300_000,
+    http: { headersTimeout: 30_000 },
+    keepAliveTimeout: 75_000,
+    routerOptions: { maxParamLength: 500 },
+    genReqId: (raw) => correlationIdOf(raw.headers, deps.newId),
+    return503OnClosing: true,
+    // Requests that Node could not even parse never reach a hook.
+    clientErrorHandler: (_error, socket) => {
+      if (socket.writable)
+        socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
+    },
+  }) as unknown as Api;
+  api.setValidatorCompiler(validatorCompiler);
+  api.setSerializerCompiler(serializerCompiler);
+
+  api.decorateRequest('correlationId', '');
+  api.decorateRequest('traceparent', undefined);
+  api.decorateRequest('principal', null as unknown as Principal);
+  api.decorateRequest(startedAt as never, 0 as never);
+
+  api.addHook('onRoute', (route) => {
+    const declared = route.config?.access ?? (route.url.startsWith('/docs') ? documentation : undefined);
+    if (declared === undefined) {
+      throw new Error(`${String(route.method)} ${route.url} declares no permission (config.access).`);
+    }
+    route.config = { ...route.config, access: declared };
+    for (const method of [route.method].flat()) routes.push({ method, url: route.url, access: declared });
+  });
+
+  api.addHook('onRequest', (request, reply, done) => {
+    (request as unknown as Record<symbol, number>)[startedAt] = clock.monotonicMs();
+    request.correlationId = request.id;
+    request.traceparent = traceparentOf(request.headers);
+    reply.header('x-correlation-id', request.id);
+    requestMetrics.started();
+    done();
+  });
+  api.addHook('onRequest', authenticationHook(deps.access));
+
+  const ended = (request: Parameters<typeof requestMetrics.finished>[0], status: number) => {
+    const began = (request as unknown as Record<symbol, number>)[startedAt] ?? 0;
+    const durationMs = clock.monotonicMs() - began;
+    requestMetrics.finished(request, status, durationMs / 1000);
+    log.info(
+      {
+        correlation_id: request.correlationId,
+        tenant: request.principal?.tenantId,
+        method: request.method,
+        route: request.routeOptions.url,
+        status,
+        duration_ms: Math.round(durationMs * 100) / 100,
+      },
+      'request',
+    );
+  };
+  api.addHook('onResponse', (request, reply, done) => {
+    // A client that left before the answer was complete is logged as 499, whatever the status line said.
+    ended(request, reply.raw.writableFinished ? reply.statusCode : errorTable.client_gone.status);
+    done();
+  });
+
+  api.setErrorHandler((error, request, reply) => {
+    const known = sendError(error, request, reply);
+    if (errorTable[known.code].status >= 500) {
+      log.error(
+        { err: known.cause ?? known, code: known.code, correlation_id: request.correlationId },
+        known.message,
+      );
+    }
+  });
+  api.setNotFoundHandler((request, reply) => {
+    sendError(
+      new AppError(
+        'not_found',
+        `There is nothing at ${request.method} ${request.url.split('?')[0]}. See /docs.`,
+      ),
+      request,
+      reply,
+    );
+  });
+
+  await api.register(multipart, {
+    limits: { files: 1, fileSize: uploadLimit, fields: 20, fieldSize: jsonBodyLimit },
+  });
+  await api.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Gatehouse',
+        version: deps.version,
+        description: "The control point between a company's applications and its language models.",
+      },
+      components: { securitySchemes: { key: { type: 'http', scheme: 'bearer' } } },
+      security: [{ key: [] }],
+    },
+    transform: jsonSchemaTransform,
+  });
+  await api.register(scalar, {
+    routePrefix: '/docs',
+    // Nothing is fetched from elsewhere: the script is served from here, and the fonts are the system's.
+    configuration: { url: '/api/v1/openapi.json', withDefaultFonts: false, title: 'Gatehouse API' },
+  });
+
+  mount(api, '', deps.rootRoutes);
+  mount(api, '/v1', deps.modelRoutes);
+  mount(api, '/api/v1', [openApiRoute, ...deps.platformRoutes]);
+  await api.ready();
+
+  return {
+    api,
+    routes,
+    async listen(host, port) {
+      try {
+        await api.listen({ host, port });
+      } catch (cause) {
+        throw portProblem(cause, host, port);
+      }
+      return (api.server.address() as AddressInfo).port;
+    },
+    async stop(timeoutMs) {
+      const timer = setTimeout(() => api.server.closeAllConnections(), timeoutMs);
+      await api.close();
+      clearTimeout(timer);
+    },
+  };
+}
+
+const documentation: RouteAccess = {
+  public: 'The reference shows only what the published OpenAPI document says.',
+};
+
+const openApiRoute: Routes = (api) => {
+  api.get(
+    '/openapi.json',
+    {
+      config: {
+        access: { public: 'The description of the interface holds no data; clients are generated from it.' },
+      },
+      schema: { hide: true },
+    },
+    async (_request, reply) => reply.type('application/json').send(JSON.stringify(api.swagger())),
+  );
+};
+
+function mount(api: Api, prefix: string, all: readonly Routes[]): void {
+  api.register(
+    async (scope) => {
+      for (const routes of all) {
+        // Each in its own scope, so that what one adds (a body parser, say) is not another's.
+        scope.register(async (inner) => routes(inner as unknown as Api));
+      }
+    },
+    { prefix },
+  );
+}
+
+function portProblem(cause: unknown, host: string, port: number): unknown {
+  switch ((cause as NodeJS.ErrnoException).code) {
+    case 'EADDRINUSE':
+      return new AppError(
+        'config_invalid',
+        `Port ${port} on ${host} is taken by another program. Stop it, or choose another port: PORT=8081 npm start`,
+        { cause },
+      );
+    case 'EACCES':
+      return new AppError(
+        'config_invalid',
+        `This user may not listen on port ${port}. Choose a port above 1023: PORT=8080 npm start`,
+        { cause },
+      );
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return new AppError(
+        'config_invalid',
+        `HOST=${host} is not an address of this machine. Try HOST=127.0.0.1`,
+        {
+          cause,
+        },
+      );
+    default:
+      return cause;
+  }
+}

@@ -1,0 +1,125 @@
+import { type Kysely, Kysely as KyselyDatabase, PostgresDialect, sql, type Transaction } from 'kysely';
+import pg from 'pg';
+import type { Log } from '../log.ts';
+
+/** Who a transaction is for; it decides what row-level security lets through. */
+export interface DatabaseScope {
+  readonly tenantId: string;
+  /**
+   * What the caller may read as: `role:analyst`, `group:hr`, `user:<id>`. A document with readers is visible to a
+   * caller who holds one of them.
+   */
+  readonly readerTokens: readonly string[];
+}
+
+/** A transaction on whatever tables the store declares with `tx.withTables<…>()`. */
+export type Tx = Transaction<unknown>;
+
+export interface Database {
+  /**
+   * Runs `work` in one transaction as the application role, with row-level security set to the scope. This is the
+   * only way tenant data is read or written for a caller. Rolled back whole when `work` throws.
+   */
+  inTenant<T>(scope: DatabaseScope, work: (tx: Tx) => Promise<T>): Promise<T>;
+  /**
+   * Queries as the owner role, which sees every tenant: for migrations, snapshots, the ledger's writer and jobs.
+   * Never for something a caller of one tenant asked for.
+   */
+  readonly platform: Kysely<unknown>;
+  /** One round trip as the application role. @throws when the server does not answer. */
+  ping(): Promise<{ version: string; latencyMs: number }>;
+  poolState(): { total: number; idle: number; waiting: number };
+  stop(): Promise<void>;
+}
+
+export const applicationRole = 'gatehouse_app';
+
+/** PostgreSQL's int8 as bigint: money and counters do not fit a double. */
+const types: pg.CustomTypesConfig = {
+  getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
+    oid === pg.types.builtins.INT8 && format !== 'binary'
+      ? (text: string) => BigInt(text)
+      : pg.types.getTypeParser(oid, format as 'text')) as typeof pg.types.getTypeParser,
+};
+
+export interface DatabaseSettings {
+  /** Connection string of the owner role. */
+  readonly url: string;
+  readonly pool: { readonly min: number; readonly max: number };
+  readonly statementTimeoutMs: number;
+  readonly log: Log;
+  readonly nowMs: () => number;
+}
+
+/** RUN-11: how long a request waits for a free connection before it fails. */
+const acquisitionTimeoutMs = 30_000;
+/** Snapshots, the ledger's writer and jobs need few connections: they work in batches. */
+const platformPoolMax = 6;
+
+export function createDatabase(settings: DatabaseSettings): Database {
+  const { log } = settings;
+  const pool = (max: number, min: number, options: string, name: string) => {
+    const created = new pg.Pool({
+      connectionString: settings.url,
+      max,
+      min,
+      options,
+      application_name: name,
+      connectionTimeoutMillis: acquisitionTimeoutMs,
+      idleTimeoutMillis: 60_000,
+      types,
+    });
+    // The server going away shows on idle clients as an event; unheard, it would end the process.
+    created.on('error', (error) => log.warn({ err: error }, 'a database connection was lost'));
+    return created;
+  };
+  const timeout = `-c statement_timeout=${settings.statementTimeoutMs} -c timezone=UTC`;
+  const applicationPool = pool(
+    settings.pool.max,
+    settings.pool.min,
+    `-c role=${applicationRole} ${timeout} -c idle_in_transaction_session_timeout=60000`,
+    'gatehouse',
+  );
+  // Batch work may take longer than a request, but never for ever.
+  const platformPool = pool(
+    platformPoolMax,
+    1,
+    '-c statement_timeout=60000 -c timezone=UTC',
+    'gatehouse platform',
+  );
+  const application = new KyselyDatabase<unknown>({
+    dialect: new PostgresDialect({ pool: applicationPool }),
+  });
+  const platform = new KyselyDatabase<unknown>({ dialect: new PostgresDialect({ pool: platformPool }) });
+
+  return {
+    platform,
+    inTenant: (scope, work) =>
+      application.transaction().execute(async (tx) => {
+        await enter(tx, scope);
+        return work(tx);
+      }),
+    async ping() {
+      const before = settings.nowMs();
+      const { rows } = await sql<{
+        version: string;
+      }>`select current_setting('server_version') as version`.execute(application);
+      return { version: rows[0]?.version ?? 'unknown', latencyMs: settings.nowMs() - before };
+    },
+    poolState: () => ({
+      total: applicationPool.totalCount,
+      idle: applicationPool.idleCount,
+      waiting: applicationPool.waitingCount,
+    }),
+    async stop() {
+      await Promise.all([application.destroy(), platform.destroy()]);
+    },
+  };
+}
+
+/** Settings that last for this transaction only, so nothing of one caller is left for the next (`is_local`). */
+async function enter(tx: Tx, scope: DatabaseScope): Promise<void> {
+  await sql`select set_config('role', ${applicationRole}, true),
+    set_config('gatehouse.tenant_id', ${scope.tenantId}, true),
+    set_config('gatehouse.reader_tokens', ${JSON.stringify(scope.readerTokens)}, true)`.execute(tx);
+}
