@@ -38,7 +38,7 @@ module.exports = {
       severity: 'error',
       from: { path: '^src/([^/]+)/' },
       to: {
-        path: '^src/(access|costs|guardrails|cache|routing|gateway|knowledge|retrieval)/',
+        path: '^src/(access|costs|guardrails|cache|routing|gateway|knowledge|retrieval|observability)/',
         pathNot: ['^src/$1/', '^src/[^/]+/index\\.ts$'],
       },
     },
@@ -48,7 +48,7 @@ module.exports = {
       severity: 'error',
       from: { path: '^src/[^/]+\\.ts$' },
       to: {
-        path: '^src/(access|costs|guardrails|cache|routing|gateway|knowledge|retrieval)/',
+        path: '^src/(access|costs|guardrails|cache|routing|gateway|knowledge|retrieval|observability)/',
         pathNot: '^src/[^/]+/index\\.ts$',
       },
     },

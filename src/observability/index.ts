@@ -1,0 +1,3 @@
+export { createHealthHistory } from './health.store.ts';
+export { createHealth, type Health, type HealthCheck } from './health.ts';
+export { healthDetailRoutes, healthRoutes } from './observability.routes.ts';
