@@ -4,10 +4,11 @@ import type { NewId } from '../platform/ids.ts';
 import type { Log } from '../platform/log.ts';
 import type { Page, PageCursor } from '../platform/page.ts';
 import type { Random } from '../platform/random.ts';
-import type { AccessStore, KeyRow, TenantRow } from './access.store.ts';
+import { type AccessStore, type KeyRow, signInKeyMaker, type TenantRow } from './access.store.ts';
 import { hashKey, isWellFormedKey, newApiKey } from './api-key.ts';
 import { effectivePermissions, isScope, permissionsOfRole, type Role } from './permissions.ts';
 import { type Principal, type Region, readerTokensOf, type TenantFacts, type Tier } from './principal.ts';
+import { createSignIn } from './sign-in.ts';
 import { createAccessSnapshot } from './snapshot.ts';
 
 export interface NewKey {
@@ -110,13 +111,26 @@ export function createAccess(deps: AccessDependencies) {
     return { row, key: fresh.key };
   };
 
+  const signIn = createSignIn({
+    store,
+    clock,
+    tenant: (id) => snapshot.tenant(id),
+    createKey: (tenant, key, createdBy) => addKey(platformPrincipal(tenant), key, createdBy),
+    countFailedAuthentication: deps.countFailedAuthentication,
+  });
+
   return {
+    signIn: signIn.byPassword,
+
     async start(): Promise<void> {
       await snapshot.reload();
       writer = (async () => {
         while (!stopping.signal.aborted) {
           await clock.sleep(lastUsedIntervalMs, stopping.signal).catch(() => {});
           await writeLastUsed();
+          await store.removeExpiredKeysOf(signInKeyMaker).catch((error) => {
+            log.warn({ err: error }, 'expired sign-in tokens were not removed');
+          });
         }
       })();
     },
@@ -223,6 +237,23 @@ export function createAccess(deps: AccessDependencies) {
     async revokeKey(principal: Principal, id: string): Promise<void> {
       if (!(await store.revokeKey(principal, id, clock.now()))) throw notFound('key');
       await snapshot.apply(`api_keys:${id}`);
+    },
+
+    /** The tenant's first owner, with a password to sign in with. @throws AppError `conflict` when the address is taken. */
+    async createOwner(tenant: TenantFacts, email: string, password: string): Promise<void> {
+      const now = clock.now();
+      await store.insertUser({
+        id: deps.newId(),
+        tenant_id: tenant.id,
+        email,
+        role: 'owner',
+        groups: [],
+        password_hash: await signIn.hashPassword(password),
+        failed_sign_ins: 0,
+        locked_until: null,
+        created_at: now,
+        updated_at: now,
+      });
     },
 
     /** Accepts the configured key as the owner's, in place of one accepted under an earlier setting. */

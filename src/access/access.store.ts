@@ -54,6 +54,9 @@ export type TenantRow = Selectable<TenantTable>;
 export type KeyRow = Selectable<KeyTable>;
 export type UserRow = Selectable<UserTable>;
 
+/** What `created_by` says of the short-lived keys that stand for a signed-in user. */
+export const signInKeyMaker = 'sign-in';
+
 export type AccessStore = ReturnType<typeof createAccessStore>;
 
 /** SQL of tenants, users and keys. What one tenant asks for goes through `inTenant`; the rest is the platform's. */
@@ -99,7 +102,12 @@ export function createAccessStore(database: Database) {
 
     keys: (scope: DatabaseScope, limit: number, after: { createdAt: Date; id: string } | null) =>
       database.inTenant(scope, (tx) => {
-        let query = tx.withTables<AccessTables>().selectFrom('api_keys').selectAll();
+        // Sign-ins come and go by themselves; the list is of keys that somebody made.
+        let query = tx
+          .withTables<AccessTables>()
+          .selectFrom('api_keys')
+          .selectAll()
+          .where('created_by', '<>', signInKeyMaker);
         if (after) {
           query = query.where((eb) =>
             eb(eb.refTuple('created_at', 'id'), '<', eb.tuple(after.createdAt, after.id)),
@@ -138,6 +146,11 @@ export function createAccessStore(database: Database) {
       await sql`update api_keys set last_used_at = used.at
         from unnest(${ids}::text[], ${times}::timestamptz[]) as used (id, at)
         where api_keys.id = used.id`.execute(platform);
+    },
+
+    async removeExpiredKeysOf(createdBy: string): Promise<void> {
+      await sql`delete from api_keys
+        where created_by = ${createdBy} and expires_at < now() - interval '1 day'`.execute(platform);
     },
 
     /** Puts the configured owner's key in place of whatever stood under that id. */
