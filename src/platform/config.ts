@@ -20,6 +20,8 @@ const examples: Record<string, string> = {
   GATEHOUSE_REGION: 'eu',
   GATEHOUSE_DRAIN_SECONDS: '5',
   GATEHOUSE_SHUTDOWN_SECONDS: '30',
+  GATEHOUSE_URL: 'http://127.0.0.1:8080',
+  GATEHOUSE_API_KEY: 'gh_…',
   LOG_LEVEL: 'info',
   OPENAI_API_KEY: 'sk-…',
   OPENAI_BASE_URL: 'https://api.openai.com/v1',
@@ -76,6 +78,11 @@ const schema = z.object({
   OLLAMA_BASE_URL: url(['http:', 'https:']).optional(),
 });
 
+const clientSchema = schema.pick({ HOST: true, PORT: true }).extend({
+  GATEHOUSE_URL: url(['http:', 'https:']).optional(),
+  GATEHOUSE_API_KEY: key.optional(),
+});
+
 /** A provider that is available because its own variable is set, with no further set-up. */
 export interface ProviderFromEnvironment {
   readonly name: string;
@@ -104,7 +111,17 @@ export interface Config {
   readonly environmentProviders: readonly ProviderFromEnvironment[];
 }
 
-type Environment = Readonly<Record<string, string | undefined>>;
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The variables of this process, for the entry point to hand down. */
+export const systemEnvironment = (): Environment => process.env;
+
+/** Where the command line finds a running server, and as whom it calls. */
+export interface ClientConfig {
+  /** Without a trailing slash. */
+  readonly url: string;
+  readonly apiKey: string | null;
+}
 
 /**
  * Reads the configuration once: the environment over the YAML file that `GATEHOUSE_CONFIG` names (a flat mapping of
@@ -116,13 +133,7 @@ export function loadConfig(environment: Environment = process.env): Config {
     Object.entries({ ...readConfigFile(environment.GATEHOUSE_CONFIG), ...withoutEmpty(environment) }),
   );
   const parsed = schema.safeParse(given);
-  if (!parsed.success) {
-    const problems = parsed.error.issues.map((issue) => {
-      const name = String(issue.path[0]);
-      return { path: name, message: `${issue.message}, for example ${name}=${examples[name] ?? '…'}` };
-    });
-    throw invalid(problems);
-  }
+  if (!parsed.success) throw invalid(problemsIn(parsed.error));
   const v = parsed.data;
   return {
     host: v.HOST,
@@ -141,6 +152,29 @@ export function loadConfig(environment: Environment = process.env): Config {
     logLevel: v.LOG_LEVEL,
     environmentProviders: providersIn(v),
   };
+}
+
+/**
+ * What a command needs to call a running server. Only this part is checked: a command that asks a question has no use
+ * for a complaint about the server's own settings.
+ * @throws AppError `config_invalid`, as `loadConfig` does.
+ */
+export function loadClientConfig(environment: Environment = process.env): ClientConfig {
+  const given = { ...readConfigFile(environment.GATEHOUSE_CONFIG), ...withoutEmpty(environment) };
+  const parsed = clientSchema.safeParse(given);
+  if (!parsed.success) throw invalid(problemsIn(parsed.error));
+  const v = parsed.data;
+  return {
+    url: (v.GATEHOUSE_URL ?? `http://${reachableHost(v.HOST)}:${v.PORT}`).replace(/\/+$/, ''),
+    apiKey: v.GATEHOUSE_API_KEY ?? null,
+  };
+}
+
+/** A server told to listen on every address is reached from its own machine by the loopback one. */
+function reachableHost(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1';
+  if (host === '::') return '[::1]';
+  return host.includes(':') ? `[${host}]` : host;
 }
 
 /** Names beginning with GATEHOUSE_ that nothing reads: most likely a slip of the keyboard, worth a warning. */
@@ -196,6 +230,13 @@ function readConfigFile(path: string | undefined): Record<string, string> {
     .map(([name]) => ({ path: name, message: `in ${path} is not a setting; see docs/configuration.md` }));
   if (problems.length > 0) throw invalid(problems);
   return Object.fromEntries(entries.map(([name, value]) => [name, String(value)]));
+}
+
+function problemsIn(error: z.ZodError): { path: string; message: string }[] {
+  return error.issues.map((issue) => {
+    const name = String(issue.path[0]);
+    return { path: name, message: `${issue.message}, for example ${name}=${examples[name] ?? '…'}` };
+  });
 }
 
 function invalid(errors: { path: string; message: string }[], cause?: unknown): AppError {
