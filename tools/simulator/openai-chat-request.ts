@@ -1,0 +1,189 @@
+import type { Behaviour, Tool, Turn } from './answers.ts';
+import type { JsonSchema } from './json-samples.ts';
+import { invalidRequest } from './provider-error.ts';
+import { countTokens } from './tokens.ts';
+
+/** What the simulator reads from the body of `POST /v1/chat/completions`; fields it does not know are let be. */
+export interface ChatRequest {
+  readonly model: string;
+  readonly turns: readonly Turn[];
+  readonly stream: boolean;
+  readonly includeUsage: boolean;
+  readonly choices: number;
+  readonly maxTokens: number | undefined;
+  readonly stop: readonly string[];
+  readonly tools: readonly Tool[];
+  readonly callTool: Tool | undefined;
+  readonly jsonSchema: JsonSchema | undefined;
+  readonly reasoningEffort: string | undefined;
+  readonly promptTokens: number;
+}
+
+const maxChoices = 128;
+const maxStops = 4;
+const roles = new Set(['system', 'developer', 'user', 'assistant', 'tool', 'function']);
+
+/** Reads a request. Throws ProviderError 400 naming the field when the OpenAI API would not take it. */
+export function parseChatRequest(body: Record<string, unknown>): ChatRequest {
+  const { model, messages } = body;
+  if (typeof model !== 'string' || model === '') throw invalidRequest('You must name a model.', 'model');
+  if (!Array.isArray(messages) || messages.length === 0) {
+    throw invalidRequest("'messages' must be a list with at least one message.", 'messages');
+  }
+  const stream = optionalBoolean(body.stream, 'stream');
+  const streamOptions = optionalRecord(body.stream_options, 'stream_options');
+  if (streamOptions && !stream) {
+    throw invalidRequest("'stream_options' may only be set when 'stream' is true.", 'stream_options');
+  }
+  const turns = messages.map(readTurn);
+  const tools = readTools(body.tools);
+  return {
+    model,
+    turns,
+    stream,
+    includeUsage: optionalBoolean(streamOptions?.include_usage, 'stream_options.include_usage'),
+    choices: optionalInteger(body.n, 'n', 1, maxChoices) ?? 1,
+    maxTokens: readMaxTokens(body),
+    stop: readStop(body.stop),
+    tools,
+    callTool: chooseTool(tools, body.tool_choice, turns),
+    jsonSchema: readResponseFormat(body.response_format),
+    reasoningEffort: typeof body.reasoning_effort === 'string' ? body.reasoning_effort : undefined,
+    promptTokens: countPromptTokens(messages, body.tools),
+  };
+}
+
+/** `x-sim-behaviour`, or the end of the model's name: `sim-hallucinate`, `gpt-4o-mini-sim-obey`. */
+export function behaviourOf(model: string, header: string | undefined): Behaviour {
+  const asked = header ?? /sim-(hallucinate|obey)$/u.exec(model)?.[1];
+  return asked === 'hallucinate' || asked === 'obey' ? asked : 'honest';
+}
+
+/**
+ * The prompt's tokens: for each message 3, its role, its content and 1 more with its name; 3 to open the reply (the
+ * rule in OpenAI's cookbook for counting chat tokens). Beyond that rule and stated here: an image part counts 85 (one
+ * low-detail tile), any other part, tool calls and tool definitions count as their JSON text.
+ */
+function countPromptTokens(messages: readonly unknown[], tools: unknown): number {
+  let total = 3 + (tools === undefined ? 0 : countTokens(JSON.stringify(tools)));
+  for (const message of messages) {
+    const { role, content, name, tool_calls: toolCalls } = message as Record<string, unknown>;
+    total += 3 + countTokens(String(role)) + countContentTokens(content);
+    if (typeof name === 'string') total += 1 + countTokens(name);
+    if (toolCalls !== undefined) total += countTokens(JSON.stringify(toolCalls));
+  }
+  return total;
+}
+
+function countContentTokens(content: unknown): number {
+  if (typeof content === 'string') return countTokens(content);
+  if (!Array.isArray(content)) return 0;
+  return content.reduce<number>((total, part: unknown) => {
+    const { type, text } = part as Record<string, unknown>;
+    if (typeof text === 'string') return total + countTokens(text);
+    return total + (type === 'image_url' ? 85 : countTokens(JSON.stringify(part)));
+  }, 0);
+}
+
+function readTurn(message: unknown, index: number): Turn {
+  const param = `messages[${index}]`;
+  const { role, content } = requiredRecord(message, param);
+  if (typeof role !== 'string' || !roles.has(role)) {
+    throw invalidRequest(`'${param}.role' must be one of ${[...roles].join(', ')}.`, `${param}.role`);
+  }
+  return { role: roleOf(role), text: readContent(content, `${param}.content`) };
+}
+
+function roleOf(role: string): Turn['role'] {
+  if (role === 'developer') return 'system';
+  if (role === 'function') return 'tool';
+  return role as Turn['role'];
+}
+
+function readContent(content: unknown, param: string): string {
+  if (content === undefined || content === null) return '';
+  if (typeof content === 'string') return content;
+  if (!Array.isArray(content)) throw invalidRequest(`'${param}' must be a text or a list of parts.`, param);
+  return content
+    .map((part, index) => requiredRecord(part, `${param}[${index}]`).text)
+    .filter((text): text is string => typeof text === 'string')
+    .join('\n');
+}
+
+function readTools(tools: unknown): Tool[] {
+  if (tools === undefined || tools === null) return [];
+  if (!Array.isArray(tools)) throw invalidRequest("'tools' must be a list.", 'tools');
+  return tools.map((tool, index) => {
+    const definition = requiredRecord(
+      requiredRecord(tool, `tools[${index}]`).function,
+      `tools[${index}].function`,
+    );
+    if (typeof definition.name !== 'string') {
+      throw invalidRequest('A tool needs a name.', `tools[${index}].function.name`);
+    }
+    const parameters = optionalRecord(definition.parameters, `tools[${index}].function.parameters`);
+    return { name: definition.name, parameters: parameters ?? { type: 'object', properties: {} } };
+  });
+}
+
+/** The first tool right after a user's message, a named one whenever it is asked for, none with `none`. */
+function chooseTool(tools: readonly Tool[], choice: unknown, turns: readonly Turn[]): Tool | undefined {
+  if (choice === 'none') return undefined;
+  const asked = optionalRecord(typeof choice === 'object' ? choice : undefined, 'tool_choice')?.function;
+  if (asked !== undefined) {
+    const { name } = requiredRecord(asked, 'tool_choice.function');
+    const named = tools.find((tool) => tool.name === name);
+    if (!named) throw invalidRequest(`'tool_choice' names a tool that is not in 'tools'.`, 'tool_choice');
+    return named;
+  }
+  const answersUser = turns.at(-1)?.role === 'user';
+  return answersUser || choice === 'required' ? tools[0] : undefined;
+}
+
+function readResponseFormat(format: unknown): JsonSchema | undefined {
+  const asked = optionalRecord(format, 'response_format');
+  if (asked?.type === 'json_object') return { type: 'object', properties: { answer: { type: 'string' } } };
+  if (asked?.type !== 'json_schema') return undefined;
+  const holder = requiredRecord(asked.json_schema, 'response_format.json_schema');
+  return requiredRecord(holder.schema, 'response_format.json_schema.schema');
+}
+
+function readMaxTokens(body: Record<string, unknown>): number | undefined {
+  const most = Number.MAX_SAFE_INTEGER;
+  return (
+    optionalInteger(body.max_completion_tokens, 'max_completion_tokens', 1, most) ??
+    optionalInteger(body.max_tokens, 'max_tokens', 1, most)
+  );
+}
+
+function readStop(stop: unknown): string[] {
+  if (stop === undefined || stop === null) return [];
+  const texts: unknown[] = Array.isArray(stop) ? stop : [stop];
+  if (texts.length > maxStops) throw invalidRequest(`'stop' may hold at most ${maxStops} texts.`, 'stop');
+  return texts.filter((text): text is string => typeof text === 'string' && text !== '');
+}
+
+function optionalInteger(value: unknown, param: string, least: number, most: number): number | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < least || value > most) {
+    throw invalidRequest(`'${param}' must be a whole number from ${least} to ${most}.`, param);
+  }
+  return value;
+}
+
+function optionalBoolean(value: unknown, param: string): boolean {
+  if (value === undefined || value === null) return false;
+  if (typeof value !== 'boolean') throw invalidRequest(`'${param}' must be true or false.`, param);
+  return value;
+}
+
+function optionalRecord(value: unknown, param: string): Record<string, unknown> | undefined {
+  return value === undefined || value === null ? undefined : requiredRecord(value, param);
+}
+
+function requiredRecord(value: unknown, param: string): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw invalidRequest(`'${param}' must be an object.`, param);
+  }
+  return value as Record<string, unknown>;
+}
