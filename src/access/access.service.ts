@@ -157,7 +157,7 @@ export function createAccess(deps: AccessDependencies) {
       const known = snapshot.principalOf(hash.toString('hex'), clock.now().getTime());
       if (known) return admitted(known);
       if (!isWellFormedKey(token)) throw unauthenticated('This API key is not valid.');
-      return snapshot.lookUp(hash).then((principal) => {
+      return snapshot.lookUp(hash, clock.now().getTime()).then((principal) => {
         if (!principal) throw unauthenticated('This API key is not valid, has expired or was revoked.');
         return admitted(principal);
       });

@@ -29,7 +29,7 @@ export interface AccessSnapshot {
    * @throws AppError `overloaded` when more than 50 such look-ups wait: well-formed keys that do not exist are cheap
    *   to make up, and must not queue without bound in front of real changes.
    */
-  lookUp(hash: Buffer): Promise<Principal | undefined>;
+  lookUp(hash: Buffer, nowMs: number): Promise<Principal | undefined>;
 }
 
 const maxWaitingLookUps = 50;
@@ -60,10 +60,10 @@ export function createAccessSnapshot(store: AccessStore, log: Log): AccessSnapsh
     keysById.delete(id);
     keysByHash.delete(known.hash);
   };
-  const setKey = (row: KeyRow): Principal | undefined => {
+  const setKey = (row: KeyRow): void => {
     forgetKey(row.id);
     const tenant = tenantsById.get(row.tenant_id);
-    if (!tenant) return undefined;
+    if (!tenant) return;
     const known = {
       hash: row.key_hash.toString('hex'),
       expiresAtMs: row.expires_at?.getTime() ?? Number.POSITIVE_INFINITY,
@@ -71,7 +71,11 @@ export function createAccessSnapshot(store: AccessStore, log: Log): AccessSnapsh
     };
     keysById.set(row.id, known);
     keysByHash.set(known.hash, known);
-    return known.principal;
+  };
+
+  const principalOf = (hash: string, nowMs: number): Principal | undefined => {
+    const known = keysByHash.get(hash);
+    return known && known.expiresAtMs > nowMs ? known.principal : undefined;
   };
 
   const reload = async () => {
@@ -98,10 +102,7 @@ export function createAccessSnapshot(store: AccessStore, log: Log): AccessSnapsh
   };
 
   return {
-    principalOf(hash, nowMs) {
-      const known = keysByHash.get(hash);
-      return known && known.expiresAtMs > nowMs ? known.principal : undefined;
-    },
+    principalOf,
     tenant: (idOrSlug) => tenantsById.get(idOrSlug.toLowerCase()) ?? tenantsBySlug.get(idOrSlug),
     reload: () => inOrder(reload),
     apply: (change) =>
@@ -113,7 +114,7 @@ export function createAccessSnapshot(store: AccessStore, log: Log): AccessSnapsh
           );
         }),
       ),
-    async lookUp(hash) {
+    async lookUp(hash, nowMs) {
       if (waitingLookUps >= maxWaitingLookUps) {
         throw new AppError('overloaded', 'Too many unknown keys are being checked. Try again shortly.', {
           retryAfterSeconds: 1,
@@ -121,12 +122,11 @@ export function createAccessSnapshot(store: AccessStore, log: Log): AccessSnapsh
       }
       waitingLookUps++;
       try {
-        let principal: Principal | undefined;
         await inOrder(async () => {
           const row = await store.liveKeyByHash(hash);
-          principal = row && setKey(row);
+          if (row) setKey(row);
         });
-        return principal;
+        return principalOf(hash.toString('hex'), nowMs);
       } finally {
         waitingLookUps--;
       }
