@@ -70,8 +70,8 @@ const sqliteBusy = 5;
 function openLockFile(directory: string): DatabaseSync | 'held' {
   const handle = new DatabaseSync(lockFile(directory), { timeout: 0 });
   try {
-    // Exclusive for good, though nothing is ever written: the file stays empty.
-    handle.exec('BEGIN EXCLUSIVE');
+    // Exclusive for good, though nothing is ever written: the file stays empty, and needs no journal beside it.
+    handle.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
     return handle;
   } catch (cause) {
     handle.close();
