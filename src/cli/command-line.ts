@@ -1,11 +1,13 @@
 import { parseArgs } from 'node:util';
-import { type Command, type CommandContext, exitCodes, type OptionSpec, UsageError } from './command.ts';
+import { type Command, exitCodes, type OptionSpec, UsageError } from './command.ts';
 import { nearest } from './nearest.ts';
 import type { Output } from './output.ts';
 
 /** What was asked for, before anything is done. */
 export type Request =
   | { readonly kind: 'overall-help' }
+  /** Of the commands that share a first word. */
+  | { readonly kind: 'group-help'; readonly commands: readonly Command[] }
   | { readonly kind: 'version' }
   | { readonly kind: 'command-help'; readonly command: Command }
   | {
@@ -14,12 +16,6 @@ export type Request =
       readonly values: Readonly<Record<string, string | boolean | undefined>>;
       readonly given: readonly string[];
     };
-
-/** Options that every command takes. */
-export const commonOptions = {
-  json: { type: 'boolean', help: 'answer with one JSON object' },
-  help: { type: 'boolean', help: 'show this' },
-} as const satisfies Record<string, OptionSpec>;
 
 /**
  * @param args what follows `gatehouse`.
@@ -37,6 +33,10 @@ export function parseCommandLine(args: readonly string[], commands: readonly Com
   if (first.startsWith('-'))
     throw new UsageError(`Options come after the command: gatehouse <command> ${first}`);
 
+  const group = groupOf(first, commands);
+  if (group.length > 0 && args.slice(1).every((arg) => arg === '--help' || arg === '-h') && args.length > 1) {
+    return { kind: 'group-help', commands: group };
+  }
   const { command, rest } = findCommand(args, commands);
   const { values, given } = readOptions(command, rest);
   if (values.help === true) return { kind: 'command-help', command };
@@ -50,20 +50,16 @@ export function asksForJson(args: readonly string[]): boolean {
   return args.slice(0, end < 0 ? undefined : end).includes('--json');
 }
 
-/** Carries a request out. @returns the exit code. */
-export function runRequest(
-  request: Extract<Request, { kind: 'run' }>,
-  context: CommandContext,
-): Promise<number> {
-  return request.command.run(request.values, request.given, context);
-}
-
-/** Says what was wrong with a command line. @returns the exit code. */
-export function showUsageError(error: UsageError, args: readonly string[], output: Output): number {
-  const word = args[0]?.startsWith('-') === false ? `${args[0]} ` : '';
+/** Says what was wrong with a command line, and where to find help. @returns the exit code. */
+export function showUsageError(
+  error: UsageError,
+  args: readonly string[],
+  commands: readonly Command[],
+  output: Output,
+): number {
   output.fail(error.message, { code: 'usage' });
-  if (!output.json)
-    output.note(`See: gatehouse ${error.message.startsWith('There is no command') ? '' : word}--help`);
+  const meant = longestMatch(args, commands)?.name ?? groupOf(args[0] ?? '', commands)[0]?.name.split(' ')[0];
+  if (!output.json) output.note(`See: gatehouse ${meant ? `${meant} ` : ''}--help`);
   return exitCodes.usage;
 }
 
@@ -71,26 +67,32 @@ function findCommand(
   args: readonly string[],
   commands: readonly Command[],
 ): { command: Command; rest: readonly string[] } {
-  // The longest name first: `keys create` before a command that were called `keys`.
-  const byLength = [...commands].sort((a, b) => b.name.length - a.name.length);
-  for (const command of byLength) {
-    const words = command.name.split(' ');
-    if (words.every((word, i) => args[i] === word)) return { command, rest: args.slice(words.length) };
-  }
+  const command = longestMatch(args, commands);
+  if (command) return { command, rest: args.slice(command.name.split(' ').length) };
   const first = args[0] ?? '';
-  const group = commands.filter((command) => command.name.startsWith(`${first} `));
+  const group = groupOf(first, commands);
   if (group.length > 0) {
-    throw new UsageError(`Which one? ${group.map((command) => `gatehouse ${command.name}`).join(', ')}`);
+    throw new UsageError(`Which one? ${group.map(({ name }) => `gatehouse ${name}`).join(', ')}`);
   }
-  const guess = nearest(
-    first,
-    commands.map((command) => command.name),
-  );
+  const names = new Set(commands.flatMap(({ name }) => [name, name.split(' ')[0] ?? name]));
+  const guess = nearest(first, [...names]);
   throw new UsageError(`There is no command "${first}".${guess ? ` Did you mean ${guess}?` : ''}`);
 }
 
+/** The command whose words the line begins with; were there `keys` beside `keys create`, the longer one. */
+function longestMatch(args: readonly string[], commands: readonly Command[]): Command | undefined {
+  return commands
+    .filter(({ name }) => name.split(' ').every((word, i) => args[i] === word))
+    .sort((a, b) => b.name.length - a.name.length)[0];
+}
+
+/** The commands of more than one word that begin with this one. */
+function groupOf(first: string, commands: readonly Command[]): Command[] {
+  return commands.filter(({ name }) => name.startsWith(`${first} `));
+}
+
 function readOptions(command: Command, rest: readonly string[]) {
-  const known: Record<string, OptionSpec> = { ...command.options, ...commonOptions };
+  const known: Record<string, OptionSpec> = command.options;
   const options = {
     ...Object.fromEntries(Object.entries(known).map(([name, { type }]) => [name, { type }])),
     help: { type: 'boolean', short: 'h' },
@@ -131,7 +133,7 @@ function checkArguments(command: Command, given: readonly string[]): void {
   const usage = `gatehouse ${[command.name, command.arguments].filter(Boolean).join(' ')}`;
   if (given.length < command.least) throw new UsageError(`Something is missing: ${usage}`);
   if (given.length > command.most) {
-    const quote = command.most === 1 ? ' Put quotes around text with spaces.' : '';
+    const quote = command.arguments.includes('"') ? ' Put quotes around text with spaces.' : '';
     throw new UsageError(`"${given[command.most]}" is one too many: ${usage}.${quote}`);
   }
 }

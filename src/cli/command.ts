@@ -26,6 +26,12 @@ export interface OptionSpec {
   readonly help: string;
 }
 
+/** Options that every command takes. */
+export const commonOptions = {
+  json: { type: 'boolean', help: 'answer with one JSON object' },
+  help: { type: 'boolean', help: 'show this' },
+} as const satisfies Readonly<Record<string, OptionSpec>>;
+
 export type ValuesOf<Options> = {
   readonly [Name in keyof Options]?: Options[Name] extends { readonly type: 'boolean' } ? boolean : string;
 };

@@ -22,6 +22,15 @@ export function overallHelp(commands: readonly Command[]): string {
   ].join('\n');
 }
 
+export function groupHelp(commands: readonly Command[]): string {
+  return [
+    'Commands',
+    ...pairs(commands.map((command) => [command.name, command.summary])),
+    '',
+    'Each takes --help.',
+  ].join('\n');
+}
+
 export function commandHelp(command: Command): string {
   const options: [string, string][] = Object.entries(command.options).map(([name, option]) => [
     `${option.type === 'boolean' && !plainSwitches.has(name) ? `--[no-]${name}` : `--${name}`}${option.value ? ` <${option.value}>` : ''}`,

@@ -1,0 +1,87 @@
+import { clientOptions } from './client-options.ts';
+import { type Command, commonOptions, defineCommand } from './command.ts';
+
+/** Every command there is, in the order in which the help shows them. */
+export const commands: readonly Command[] = [
+  defineCommand({
+    name: 'serve',
+    summary: 'run the server',
+    description:
+      'Starts the database that comes with Gatehouse (or uses DATABASE_URL), brings its schema up to date and serves until it is told to stop. Its settings are environment variables; docs/configuration.md lists them.',
+    arguments: '',
+    least: 0,
+    most: 0,
+    options: commonOptions,
+    examples: ['gatehouse serve', 'PORT=9000 GATEHOUSE_DATA_DIR=/var/lib/gatehouse gatehouse serve'],
+    run: async (_values, _given, { environment, output }) =>
+      (await import('./serve.ts')).serve(environment, output),
+  }),
+  defineCommand({
+    name: 'migrate',
+    summary: 'bring the database schema up to date and end',
+    description:
+      'Does what serve does first, for deployments that change the schema before they start the new version.',
+    arguments: '',
+    least: 0,
+    most: 0,
+    options: commonOptions,
+    examples: ['DATABASE_URL=postgres://gatehouse@db.internal/gatehouse gatehouse migrate'],
+    run: async (_values, _given, { environment, output }) =>
+      (await import('./migrate.ts')).migrate(environment, output),
+  }),
+  defineCommand({
+    name: 'keys create',
+    summary: 'make an API key',
+    description:
+      'Makes a key in your tenant and shows it once. A key holds at most what yours holds. With --offline it is made without a server and without a key: the way back in when every key is lost. The server must be stopped for that, unless it runs on DATABASE_URL.',
+    arguments: '',
+    least: 0,
+    most: 0,
+    options: {
+      name: { type: 'string', value: 'text', help: 'what it is for' },
+      role: {
+        type: 'string',
+        value: 'role',
+        help: 'viewer, analyst (the default), operator, admin or owner',
+      },
+      groups: { type: 'string', value: 'a,b', help: 'the groups that it reads documents as' },
+      scopes: {
+        type: 'string',
+        value: 'a,b',
+        help: 'permissions to narrow the role to, such as models:call,documents:*',
+      },
+      expires: { type: 'string', value: 'time', help: '90d, 12h, 4w, 2030-01-31 or 2030-01-31T12:00:00Z' },
+      offline: { type: 'boolean', help: 'make it in the database itself, as the platform' },
+      ...clientOptions,
+      ...commonOptions,
+    },
+    examples: [
+      'gatehouse keys create --name "support bot" --role analyst --groups support --expires 90d',
+      'gatehouse keys create --name ci --scopes models:call --json',
+      'gatehouse keys create --role owner --offline',
+    ],
+    run: async (values, _given, context) => (await import('./keys.ts')).createKey(values, context),
+  }),
+  defineCommand({
+    name: 'keys list',
+    summary: 'list the API keys of your tenant',
+    description: 'Lists the keys with what they may do and when they were last used, newest first.',
+    arguments: '',
+    least: 0,
+    most: 0,
+    options: { ...clientOptions, ...commonOptions },
+    examples: ['gatehouse keys list', 'gatehouse keys list --tenant acme --json'],
+    run: async (values, _given, context) => (await import('./keys.ts')).listKeys(values, context),
+  }),
+  defineCommand({
+    name: 'keys revoke',
+    summary: 'revoke an API key',
+    description: 'From then on the key is refused, within a second on every instance.',
+    arguments: '<id>',
+    least: 1,
+    most: 1,
+    options: { ...clientOptions, ...commonOptions },
+    examples: ['gatehouse keys revoke q8ZkV1T5wPcB'],
+    run: async (values, [id = ''], context) => (await import('./keys.ts')).revokeKey(id, values, context),
+  }),
+];
