@@ -18,7 +18,7 @@ import { errorTable } from './error-table.ts';
 import { createRequestMetrics } from './request-metrics.ts';
 
 export interface HttpDependencies {
-  readonly access: Access;
+  readonly access: Pick<Access, 'authenticate'>;
   readonly clock: Clock;
   readonly newId: NewId;
   readonly log: Log;
@@ -121,7 +121,7 @@ export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
   };
   api.addHook('onResponse', (request, reply, done) => {
     // A client that left before the answer was complete is logged as 499, whatever the status line said.
-    ended(request, reply.raw.writableFinished ? reply.statusCode : errorTable.client_gone.status);
+    ended(request, reply.raw.writableEnded ? reply.statusCode : errorTable.client_gone.status);
     done();
   });
 
