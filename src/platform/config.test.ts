@@ -24,8 +24,16 @@ function problemsOf(environment: Record<string, string>): string {
 describe('the configuration', () => {
   it('has a default for everything that can have one', () => {
     const config = loadConfig({});
-    expect(config).toMatchObject({ host: '127.0.0.1', port: 8080, databaseUrl: null, region: 'eu' });
-    expect(config.databasePool).toEqual({ min: 10, max: 20 });
+    expect(config).toMatchObject({
+      host: '127.0.0.1',
+      port: 8080,
+      databaseUrl: null,
+      databasePool: { min: 10, max: 20 },
+      region: 'eu',
+      drainMs: 5_000,
+      shutdownMs: 30_000,
+      environmentProviders: [],
+    });
   });
 
   it('names every problem at once, each with an example, and repeats no value', () => {
@@ -33,13 +41,14 @@ describe('the configuration', () => {
       PORT: 'eighty',
       DATABASE_URL: 'mysql://root:hunter2@db/x',
       GATEHOUSE_MASTER_KEY: 'c2hvcnQ=',
+      GATEHOUSE_ADMIN_KEY: 'not-long',
       LOG_LEVEL: 'loud',
     });
     expect(message).toMatch(/PORT must be a whole number, for example PORT=8080/);
     expect(message).toMatch(/DATABASE_URL must be a URL .*for example DATABASE_URL=postgres:/);
     expect(message).toMatch(/GATEHOUSE_MASTER_KEY must be 32 bytes in base64/);
     expect(message).toMatch(/LOG_LEVEL/);
-    expect(message).not.toMatch(/hunter2|c2hvcnQ/);
+    expect(message).not.toMatch(/hunter2|c2hvcnQ|not-long/);
   });
 
   it('prefers the environment to the file, and treats an empty variable as absent', () => {
@@ -48,6 +57,13 @@ describe('the configuration', () => {
     const config = loadConfig({ GATEHOUSE_CONFIG: path, PORT: '9001', GATEHOUSE_REGION: '' });
     expect(config.port).toBe(9001);
     expect(config.region).toBe('us');
+  });
+
+  it('refuses a file with a name that is no setting, and one that is not there', () => {
+    const path = join(folder, 'gatehouse.yaml');
+    writeFileSync(path, 'PROT: 9000\n');
+    expect(problemsOf({ GATEHOUSE_CONFIG: path })).toContain('PROT');
+    expect(problemsOf({ GATEHOUSE_CONFIG: join(folder, 'absent') })).toContain('YAML');
   });
 
   it('makes a provider available from its own variable', () => {

@@ -177,6 +177,9 @@ function reachableHost(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
 }
 
+/** The names of all variables that are read. */
+export const knownVariables = (): string[] => Object.keys(examples);
+
 /** Names beginning with GATEHOUSE_ that nothing reads: most likely a slip of the keyboard, worth a warning. */
 export function unknownVariables(environment: Environment = process.env): string[] {
   return Object.keys(environment).filter((name) => name.startsWith('GATEHOUSE_') && !(name in examples));

@@ -28,6 +28,10 @@ export interface DataDirectoryFinding {
   readonly remedy: string;
 }
 
+export type ReportedFinding = DataDirectoryFinding & {
+  readonly about: 'access' | 'version' | 'lock' | 'space';
+};
+
 export interface DataDirectoryReport {
   readonly path: string;
   readonly exists: boolean;
@@ -37,7 +41,7 @@ export interface DataDirectoryReport {
   /** Bytes this user may still write, on the disk where the directory is or would be; null when not known. */
   readonly freeBytes: number | null;
   /** Empty when all is well. */
-  readonly findings: readonly DataDirectoryFinding[];
+  readonly findings: readonly ReportedFinding[];
 }
 
 /** Below this, a start is likely to fail half-way: PostgreSQL alone writes 16 MB files ahead. */
@@ -83,12 +87,16 @@ export function inspectDataDirectory(path: string): DataDirectoryReport {
     lock,
     freeBytes,
     findings: [
-      ...access,
-      ...version.findings,
-      ...findLockProblems(lock),
-      ...findSpaceProblems(directory, freeBytes),
+      ...about('access', access),
+      ...about('version', version.findings),
+      ...about('lock', findLockProblems(lock)),
+      ...about('space', findSpaceProblems(directory, freeBytes)),
     ],
   };
+}
+
+function about(what: ReportedFinding['about'], findings: readonly DataDirectoryFinding[]): ReportedFinding[] {
+  return findings.map((finding) => ({ ...finding, about: what }));
 }
 
 function create(directory: string): void {

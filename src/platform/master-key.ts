@@ -11,7 +11,7 @@ import type { Random } from './random.ts';
  */
 export function resolveMasterKey(configured: Buffer | null, dataDir: string, random: Random): Buffer {
   if (configured) return configured;
-  const path = join(dataDir, 'master.key');
+  const path = keyFile(dataDir);
   const present = readKey(path);
   if (present) return present;
   const draft = `${path}.${random.bytes(6).toString('hex')}`;
@@ -34,6 +34,17 @@ export function resolveMasterKey(configured: Buffer | null, dataDir: string, ran
   if (!written) throw new AppError('data_directory', `${path} was removed while it was being written.`);
   return written;
 }
+
+/**
+ * The master key in the data directory, without making one.
+ * @returns null when there is none.
+ * @throws AppError `data_directory` as `resolveMasterKey` does.
+ */
+export function readMasterKey(dataDir: string): Buffer | null {
+  return readKey(keyFile(dataDir));
+}
+
+const keyFile = (dataDir: string) => join(dataDir, 'master.key');
 
 function readKey(path: string): Buffer | null {
   let text: string;
