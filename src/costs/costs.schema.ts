@@ -1,0 +1,73 @@
+import { z } from 'zod';
+import { pageQuery } from '../platform/page.ts';
+
+const time = z
+  .union([z.iso.datetime({ offset: true }), z.iso.date()])
+  .describe('A time such as 2026-11-01T00:00:00Z, or a day');
+
+export const summaryQuery = z.object({
+  from: time.optional().describe('Start, included; default: the first of this month, UTC'),
+  to: time.optional().describe('End, not included; default: the first of next month, UTC'),
+});
+
+const count = z.number().int();
+const usd = z.string().describe('US dollars as an exact decimal with nine places');
+
+export const summaryView = z.object({
+  total_cost_usd: usd,
+  calls: count,
+  tokens: z.object({
+    input: count,
+    cached_read: count,
+    cache_write_5m: count,
+    cache_write_1h: count,
+    output: count,
+    reasoning: count,
+    image: count,
+    audio: count,
+  }),
+  unpriced: z
+    .object({ calls: count, tokens: count })
+    .describe('Calls of models without a known price, which total_cost_usd does not hold'),
+  from: z.string(),
+  to: z.string(),
+});
+
+export const ledgerQuery = pageQuery.extend({
+  correlation_id: z.string().max(200).optional().describe('Only the calls of one request'),
+});
+
+export const ledgerRowView = z.object({
+  id: z.string(),
+  at: z.string(),
+  correlation_id: z.string(),
+  key_id: z.string(),
+  user_id: z.string().nullable(),
+  operation: z.string(),
+  dialect: z.string(),
+  route: z.string().nullable(),
+  provider: z.string(),
+  model: z.string(),
+  response_model: z.string().nullable(),
+  tier: z.string(),
+  status: z.string(),
+  error_code: z.string().nullable(),
+  streamed: z.boolean(),
+  raw_usage: z.unknown().describe('Usage as the provider sent it'),
+  estimated: z.boolean(),
+  input_tokens: count,
+  cached_read_tokens: count,
+  cache_write_5m_tokens: count,
+  cache_write_1h_tokens: count,
+  output_tokens: count,
+  reasoning_tokens: count,
+  image_tokens: count,
+  audio_tokens: count,
+  pricing_state: z.enum(['priced', 'unpriced']),
+  price_version: z.string(),
+  price_id: z.string().nullable(),
+  cost_usd: usd.nullable(),
+  attempts: count,
+  duration_ms: count,
+  first_token_ms: count.nullable(),
+});

@@ -1,0 +1,156 @@
+import { join } from 'node:path';
+import { Counter, Gauge } from 'prom-client';
+import type { Clock } from '../platform/clock.ts';
+import type { DatabaseScope } from '../platform/database/database.ts';
+import { AppError } from '../platform/errors.ts';
+import type { NewId } from '../platform/ids.ts';
+import type { Log } from '../platform/log.ts';
+import type { Metrics } from '../platform/metrics.ts';
+import type { PageCursor } from '../platform/page.ts';
+import type { LedgerStore } from './ledger.store.ts';
+import { encodeLedgerEntry, type LedgerEntry } from './ledger-entry.ts';
+import { createLedgerWriter } from './ledger-writer.ts';
+import type { PriceCatalogue, PricedTarget } from './price-catalogue.ts';
+import { createSpool } from './spool.ts';
+import type { TokenUsage } from './usage.ts';
+
+export interface CostsDependencies {
+  readonly store: LedgerStore;
+  readonly catalogue: PriceCatalogue;
+  readonly clock: Clock;
+  readonly newId: NewId;
+  readonly metrics: Metrics;
+  readonly log: Log;
+  /** The server's data directory, which this process has locked: the spool lives in `spool/` below it. */
+  readonly dataDir: string;
+  /** Bytes of rows that may wait on disk before no more calls are taken; default 1 GiB, about a million rows. */
+  readonly spoolMaxBytes?: number;
+}
+
+/** What a call came to. */
+export interface Charge {
+  /** Nano-dollars; null exactly when `unpriced`. */
+  readonly costNanoUsd: bigint | null;
+  readonly pricing: 'priced' | 'unpriced';
+}
+
+/** A call that has ended, before its price is looked up. */
+export type EndedCall = Omit<LedgerEntry, 'price' | 'priceVersion' | 'costNanoUsd'>;
+
+export type Costs = ReturnType<typeof createCosts>;
+
+const flushTimeoutMs = 2_000;
+const stopTimeoutMs = 10_000;
+const dayMs = 86_400_000;
+/** Cost events are kept for 366 days, so no report needs more. */
+const longestSummaryDays = 366;
+
+export function createCosts(deps: CostsDependencies) {
+  const { store, catalogue, clock, log } = deps;
+  const directory = join(deps.dataDir, 'spool');
+  const spool = createSpool({
+    directory,
+    processName: deps.newId(),
+    log,
+    ...(deps.spoolMaxBytes === undefined ? {} : { maxBytes: deps.spoolMaxBytes }),
+  });
+  const rejected = new Counter({
+    name: 'gatehouse_ledger_rows_rejected_total',
+    help: 'Ledger rows that the database refused and that were set aside in the spool directory',
+    registers: [deps.metrics],
+  });
+  new Gauge({
+    name: 'gatehouse_spool_rows',
+    help: 'Ledger rows on disk that are not in the database yet',
+    registers: [deps.metrics],
+    collect() {
+      this.set(spool.waiting().rows);
+    },
+  });
+  new Gauge({
+    name: 'gatehouse_spool_bytes',
+    help: 'Size of the ledger rows on disk that are not in the database yet',
+    registers: [deps.metrics],
+    collect() {
+      this.set(spool.waiting().bytes);
+    },
+  });
+  const writer = createLedgerWriter({
+    spool,
+    add: store.add,
+    clock,
+    log,
+    rejectedDirectory: directory,
+    countRejected: () => rejected.inc(),
+  });
+  const flush = () => writer.flush(flushTimeoutMs);
+
+  return {
+    /** Takes over rows that an earlier process could not write. @throws AppError `data_directory`. */
+    start(): void {
+      try {
+        spool.open();
+      } catch (cause) {
+        throw new AppError(
+          'data_directory',
+          `The spool ${directory} cannot be written. Check who owns it and whether the disk is full.`,
+          { cause },
+        );
+      }
+      writer.start();
+    },
+    /** Writes what is left; call it when no call can end any more and before the database stops. */
+    stop: () => writer.stop(stopTimeoutMs),
+
+    /** False when a call's row could not be kept safe; then no call may be started. */
+    canRecord: (): boolean => spool.hasRoom(),
+
+    /** What these tokens would cost at that target now; null when it has no price. Used to hold budget for a call. */
+    estimate: (target: PricedTarget, usage: TokenUsage): bigint | null =>
+      catalogue.priceOf(target, clock.now())?.costOf(usage) ?? null,
+
+    /**
+     * Records a call that has ended: when this returns, the row survives kill -9 of this process. Waits for nothing.
+     * Call it exactly once for each call, before the last byte of the reply leaves.
+     */
+    record(call: EndedCall, target: PricedTarget): Charge {
+      const price = catalogue.priceOf(target, call.at);
+      const costNanoUsd = price?.costOf(call.usage) ?? null;
+      spool.append(
+        encodeLedgerEntry({ ...call, price, costNanoUsd, priceVersion: price?.version ?? catalogue.version }),
+      );
+      writer.wake();
+      return { costNanoUsd, pricing: costNanoUsd === null ? 'unpriced' : 'priced' };
+    },
+
+    /** Resolves when what was recorded before can be read from the ledger, or after two seconds. */
+    flush,
+
+    /**
+     * @param given bounds in time, `from` included and `to` not; default: this month in UTC.
+     * @throws AppError `invalid` when `to` is not after `from`, or they are more than 366 days apart.
+     */
+    async summary(scope: DatabaseScope, given: { from: Date | undefined; to: Date | undefined }) {
+      const now = clock.now();
+      const from = given.from ?? new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth(), 1));
+      const to = given.to ?? new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + 1, 1));
+      const days = (to.getTime() - from.getTime()) / dayMs;
+      if (days <= 0 || days > longestSummaryDays) {
+        throw new AppError('invalid', '"to" must be after "from", by at most 366 days.', {
+          errors: [{ path: 'to', message: 'must be after from, by at most 366 days' }],
+        });
+      }
+      await flush();
+      return { from, to, ...(await store.sums(scope, from, to)) };
+    },
+
+    /** A page of the tenant's calls, newest first. */
+    async calls(
+      scope: DatabaseScope,
+      page: { limit: number; after: PageCursor | null; correlationId: string | null },
+    ) {
+      await flush();
+      return store.page(scope, page);
+    },
+  };
+}

@@ -1,0 +1,128 @@
+import { sql } from 'kysely';
+import type { Database, DatabaseScope } from '../platform/database/database.ts';
+import type { PageCursor } from '../platform/page.ts';
+
+/** A ledger row as lists show it. Counts are small enough for a double; money is not, and stays bigint. */
+export interface LedgerRow {
+  readonly id: string;
+  readonly created_at: Date;
+  readonly correlation_id: string;
+  readonly key_id: string;
+  readonly user_id: string | null;
+  readonly operation: string;
+  readonly dialect: string;
+  readonly route: string | null;
+  readonly provider: string;
+  readonly model: string;
+  readonly response_model: string | null;
+  readonly tier: string;
+  readonly status: string;
+  readonly error_code: string | null;
+  readonly streamed: boolean;
+  readonly raw_usage: unknown;
+  readonly estimated: boolean;
+  readonly input_tokens: bigint;
+  readonly cached_read_tokens: bigint;
+  readonly cache_write_5m_tokens: bigint;
+  readonly cache_write_1h_tokens: bigint;
+  readonly output_tokens: bigint;
+  readonly reasoning_tokens: bigint;
+  readonly image_tokens: bigint;
+  readonly audio_tokens: bigint;
+  readonly pricing_state: string;
+  readonly price_version: string;
+  readonly price_id: string | null;
+  readonly cost_nano_usd: bigint | null;
+  readonly attempts: number;
+  readonly duration_ms: number;
+  readonly first_token_ms: number | null;
+}
+
+export interface LedgerSums {
+  readonly calls: bigint;
+  readonly cost_nano_usd: bigint;
+  readonly input_tokens: bigint;
+  readonly cached_read_tokens: bigint;
+  readonly cache_write_5m_tokens: bigint;
+  readonly cache_write_1h_tokens: bigint;
+  readonly output_tokens: bigint;
+  readonly reasoning_tokens: bigint;
+  readonly image_tokens: bigint;
+  readonly audio_tokens: bigint;
+  readonly unpriced_calls: bigint;
+  readonly unpriced_tokens: bigint;
+}
+
+export type LedgerStore = ReturnType<typeof createLedgerStore>;
+
+const columns = `id, tenant_id, at, correlation_id, key_id, user_id, operation, dialect, route, provider, model,
+  response_model, tier, status, error_code, streamed, raw_usage, estimated, input_tokens, cached_read_tokens,
+  cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, image_tokens, audio_tokens,
+  pricing_state, price_version, price_id, cost_nano_usd, attempts, duration_ms, first_token_ms`;
+
+const columnTypes = `id uuid, tenant_id uuid, at timestamptz, correlation_id text, key_id text, user_id uuid,
+  operation text, dialect text, route text, provider text, model text, response_model text, tier text, status text,
+  error_code text, streamed boolean, raw_usage jsonb, estimated boolean, input_tokens bigint,
+  cached_read_tokens bigint, cache_write_5m_tokens bigint, cache_write_1h_tokens bigint, output_tokens bigint,
+  reasoning_tokens bigint, image_tokens bigint, audio_tokens bigint, pricing_state text, price_version text,
+  price_id text, cost_nano_usd bigint, attempts integer, duration_ms integer, first_token_ms integer, price jsonb`;
+
+/** SQL of the ledger and of the dated price table that explains its costs. */
+export function createLedgerStore(database: Database) {
+  return {
+    /**
+     * Adds rows, each given as the JSON that the spool holds, and the prices they were computed with: all or none.
+     * Rows and prices that are there already are left alone.
+     */
+    async add(rows: readonly string[]): Promise<void> {
+      // The rows are JSON already, so PostgreSQL takes them apart and nothing is serialised again here.
+      await sql`with given as (
+          select * from jsonb_to_recordset(${`[${rows.join(',')}]`}::jsonb) as row (${sql.raw(columnTypes)})
+        ), copied as (
+          insert into model_prices (id, version, provider, model, applies, components)
+          select distinct on (price_id) price_id, price ->> 'version', price ->> 'provider', price ->> 'model',
+            nullif(price -> 'applies', 'null'), price -> 'components'
+          from given where price_id is not null
+          order by price_id on conflict do nothing
+        )
+        insert into ledger (${sql.raw(columns)}) select ${sql.raw(columns)} from given on conflict (id) do nothing`.execute(
+        database.platform,
+      );
+    },
+
+    /** Sums over one tenant's calls from `from` up to and without `to`. */
+    sums: (scope: DatabaseScope, from: Date, to: Date): Promise<LedgerSums> =>
+      database.inTenant(scope, async (tx) => {
+        const { rows } = await sql<LedgerSums>`select count(*) as calls,
+            coalesce(sum(cost_nano_usd), 0)::bigint as cost_nano_usd,
+            coalesce(sum(input_tokens), 0)::bigint as input_tokens,
+            coalesce(sum(cached_read_tokens), 0)::bigint as cached_read_tokens,
+            coalesce(sum(cache_write_5m_tokens), 0)::bigint as cache_write_5m_tokens,
+            coalesce(sum(cache_write_1h_tokens), 0)::bigint as cache_write_1h_tokens,
+            coalesce(sum(output_tokens), 0)::bigint as output_tokens,
+            coalesce(sum(reasoning_tokens), 0)::bigint as reasoning_tokens,
+            coalesce(sum(image_tokens), 0)::bigint as image_tokens,
+            coalesce(sum(audio_tokens), 0)::bigint as audio_tokens,
+            count(*) filter (where pricing_state = 'unpriced') as unpriced_calls,
+            coalesce(sum(input_tokens + output_tokens) filter (where pricing_state = 'unpriced'), 0)::bigint
+              as unpriced_tokens
+          from ledger where at >= ${from} and at < ${to}`.execute(tx);
+        const [sums] = rows;
+        if (!sums) throw new Error('an aggregate without groups always gives a row');
+        return sums;
+      }),
+
+    /** A page of calls, newest first; all, or those of one correlation id. */
+    page: (
+      scope: DatabaseScope,
+      page: { limit: number; after: PageCursor | null; correlationId: string | null },
+    ): Promise<LedgerRow[]> =>
+      database.inTenant(scope, async (tx) => {
+        const after = page.after ? sql`and (at, id) < (${page.after.createdAt}, ${page.after.id})` : sql``;
+        const correlated = page.correlationId ? sql`and correlation_id = ${page.correlationId}` : sql``;
+        const { rows } = await sql<LedgerRow>`select ${sql.raw(columns)}, at as created_at from ledger
+          where true ${after} ${correlated} order by at desc, id desc limit ${page.limit}`.execute(tx);
+        return rows;
+      }),
+  };
+}
