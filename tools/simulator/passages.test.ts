@@ -47,6 +47,16 @@ test('one shared word among many does not make an answer', () => {
   expect(ask('Which vendor office leases the Lisbon warehouse forklift batteries?')).toBe(notInSources);
 });
 
+test('the question is all that follows its mark, even when it says so again', () => {
+  const sourced = readSourcedQuestion(
+    '<source id="1">\nText.\n</source>\n\nQuestion: What\nQuestion: is it?',
+  );
+  expect(sourced).toEqual({
+    passages: [{ id: '1', title: '', text: '\nText.\n' }],
+    question: 'What\nQuestion: is it?',
+  });
+});
+
 test('a message without passages is not a sourced question', () => {
   expect(readSourcedQuestion('Question: what is a <source>?')).toBeUndefined();
 });

@@ -20,7 +20,8 @@ const maxSentences = 20_000;
 const sourcePattern = /<source\b([^>]*)>([\s\S]*?)<\/source>/giu;
 
 /**
- * Reads `<source id="1" title="…">text</source>` passages and the question after the last `Question:` line.
+ * Reads `<source id="1" title="…">text</source>` passages and the question that follows `Question:`
+ * after them.
  * Undefined when the message holds no passage. At most 200 passages are read.
  */
 export function readSourcedQuestion(message: string): SourcedQuestion | undefined {
@@ -36,8 +37,8 @@ export function readSourcedQuestion(message: string): SourcedQuestion | undefine
   }
   if (passages.length === 0) return undefined;
   const rest = message.slice(end);
-  const asked = rest.split(/(?:^|\n)\s*Question:/iu).at(-1) ?? rest;
-  return { passages, question: asked.trim() };
+  const [marker] = /(?:^|\n)\s*Question:/iu.exec(rest) ?? [''];
+  return { passages, question: rest.slice(rest.indexOf(marker) + marker.length).trim() };
 }
 
 /**
