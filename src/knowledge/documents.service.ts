@@ -1,0 +1,301 @@
+import { createHash } from 'node:crypto';
+import { Readable } from 'node:stream';
+import type { Principal } from '../access/index.ts';
+import type { Clock } from '../platform/clock.ts';
+import { AppError, notFound } from '../platform/errors.ts';
+import { isUuid, type NewId } from '../platform/ids.ts';
+import type { JobQueue } from '../platform/jobs/index.ts';
+import type { Log } from '../platform/log.ts';
+import type { Objects } from '../platform/objects.ts';
+import type { Page, PageCursor } from '../platform/page.ts';
+import { type Acl, readersOf } from './acl.ts';
+import { type DeletionInput, deletionJobId } from './deletion.ts';
+import type { DocumentsStore, WriteResult } from './documents.store.ts';
+import { type IndexNow, type IngestInput, ingestJobId } from './ingest.ts';
+import type { DeletionReceiptRow, DocumentRow, DocumentStatus, Metadata } from './knowledge-tables.ts';
+import { cleanText } from './parsing/clean-text.ts';
+import type { Content, Revision } from './revision.ts';
+import type { Settlements } from './settlements.ts';
+import { cleanFileName, cleanTitle, provisionalTitle } from './title.ts';
+
+export interface DocumentsDependencies {
+  readonly store: DocumentsStore;
+  readonly objects: Objects;
+  readonly ingests: JobQueue<IngestInput>;
+  readonly deletions: JobQueue<DeletionInput>;
+  readonly indexNow: IndexNow;
+  readonly settlements: Settlements;
+  readonly clock: Clock;
+  readonly newId: NewId;
+  readonly log: Log;
+}
+
+/** A file that was received and synced, which no document holds yet. */
+export interface ReceivedFile extends Content {
+  /** The first characters, for a title, when the sender gave text rather than a file. */
+  readonly beginning: string;
+}
+
+/** What can be said of a document; absent members stay as they are, or take their defaults. */
+export interface DocumentFacts {
+  readonly title?: string | undefined;
+  readonly metadata?: Metadata | undefined;
+  readonly acl?: Acl | undefined;
+}
+
+export type Documents = ReturnType<typeof createDocuments>;
+
+/** Bytes of one uploaded file. What the parser then makes of it has limits of its own. */
+export const maxFileBytes = 256 * 1024 * 1024;
+/** Longer than the slowest upload that the server lets through. */
+const uploadLeaseMs = 60 * 60_000;
+/** How long `?wait=true` waits. */
+const ingestWaitMs = 60_000;
+/** How long a deletion's caller waits for a complete receipt. */
+const deletionWaitMs = 5_000;
+
+/** Documents as their owners handle them. All of it under the caller's rights; absent and hidden are the same. */
+export function createDocuments(deps: DocumentsDependencies) {
+  const { store, objects, clock, newId, log, settlements } = deps;
+
+  /** Work for what was just committed. Should this fail, the reconciler finds the row; the caller was served. */
+  const enqueueIngest = (row: DocumentRow): Promise<void> =>
+    deps.ingests
+      .enqueue(ingestJobId(row.id, row.version), row.tenant_id, {
+        documentId: row.id,
+        tenantId: row.tenant_id,
+        version: row.version,
+      })
+      .catch((error) =>
+        log.warn({ err: error, document: row.id }, 'ingest was not enqueued; the reconciler will'),
+      );
+
+  const enqueueDeletion = (receipt: DeletionReceiptRow): Promise<void> =>
+    deps.deletions
+      .enqueue(deletionJobId(receipt.id), receipt.tenant_id, { receiptId: receipt.id })
+      .catch((error) =>
+        log.warn(
+          { err: error, document: receipt.document_id },
+          'deletion was not enqueued; the reconciler will',
+        ),
+      );
+
+  const dropBlob = async (principal: Principal, blobKey: string): Promise<void> => {
+    try {
+      await objects.remove(blobKey);
+      await store.forgetBlob(principal, blobKey);
+    } catch (error) {
+      log.warn({ err: error }, 'a file was not cleared away; the reconciler will');
+    }
+  };
+
+  /**
+   * Takes a file in: streamed to the object store and synced there when this resolves. Whoever receives must then `add`
+   * or `revise` with it, or `drop` it; after an hour it is cleared away.
+   * @throws AppError `too_large` beyond 256 MiB, with nothing left behind.
+   */
+  const receive = async (
+    principal: Principal,
+    stream: Readable,
+    sent: { fileName: string | undefined; contentType: string | undefined },
+  ): Promise<ReceivedFile> => {
+    const blobKey = `documents/${principal.tenantId}/${newId()}`;
+    const hash = createHash('sha256');
+    await store.declareBlob(principal, blobKey, new Date(clock.now().getTime() + uploadLeaseMs));
+    try {
+      const bytes = await objects.put(blobKey, Readable.from(measured(stream, hash), { objectMode: false }));
+      return {
+        blobKey,
+        bytes,
+        hash: hash.digest(),
+        fileName: cleanFileName(sent.fileName),
+        declaredType: declaredType(sent.contentType),
+        beginning: '',
+      };
+    } catch (error) {
+      await dropBlob(principal, blobKey);
+      throw error;
+    }
+  };
+
+  const written = async (principal: Principal, result: WriteResult): Promise<WriteResult> => {
+    if (result.releasedBlob) await dropBlob(principal, result.releasedBlob);
+    if (result.outcome === 'created' || result.outcome === 'replaced') await enqueueIngest(result.row);
+    // A new title reaches the index soon; nobody waits for it, and what is not told now is told with the next change.
+    if (result.outcome === 'updated') {
+      void deps.indexNow(principal.tenantId).catch((error) => log.warn({ err: error }, 'index not told yet'));
+    }
+    return result;
+  };
+
+  /** A refusal leaves the file to nobody. After any other failure it may have been taken: the lease decides. */
+  const orDrop = async <T>(
+    principal: Principal,
+    file: ReceivedFile | undefined,
+    work: Promise<T>,
+  ): Promise<T> => {
+    try {
+      return await work;
+    } catch (error) {
+      if (file && error instanceof AppError) await dropBlob(principal, file.blobKey);
+      throw error;
+    }
+  };
+
+  const byId = async (principal: Principal, id: string): Promise<DocumentRow> => {
+    const row = isUuid(id) ? await store.byId(principal, id) : undefined;
+    if (!row) throw notFound('document');
+    return row;
+  };
+
+  return {
+    receive,
+
+    /** Takes in text that came in a JSON body, in the form in which it will be stored. */
+    async receiveText(
+      principal: Principal,
+      sent: string,
+      contentType: string | undefined,
+    ): Promise<ReceivedFile> {
+      const text = cleanText(sent);
+      const stream = Readable.from([Buffer.from(text, 'utf8')]);
+      const file = await receive(principal, stream, { fileName: undefined, contentType });
+      return { ...file, beginning: text.slice(0, 10_000) };
+    },
+
+    drop: (principal: Principal, file: ReceivedFile): Promise<void> => dropBlob(principal, file.blobKey),
+
+    /**
+     * Adds a document, or finds the one that is there already; what `WriteResult.outcome` tells. Durable when this
+     * resolves. The file is taken over, or cleared away when it was not needed.
+     */
+    async add(
+      principal: Principal,
+      file: ReceivedFile,
+      facts: DocumentFacts & { readonly externalId?: string | undefined },
+    ): Promise<WriteResult> {
+      const adding = store.add(principal, {
+        id: newId(),
+        tenantId: principal.tenantId,
+        externalId: facts.externalId ?? null,
+        givenTitle: facts.title ?? null,
+        provisionalTitle: cleanTitle(provisionalTitle(file.fileName, file.beginning)) ?? 'Untitled',
+        metadata: facts.metadata,
+        readers: facts.acl && readersOf(facts.acl),
+        content: file,
+        createdBy: `user:${principal.userId ?? principal.keyId}`,
+        now: clock.now(),
+      });
+      return written(principal, await orDrop(principal, file, adding));
+    },
+
+    /** Changes what is given of a document. New content becomes a new version; the old one answers until it is ready. */
+    async revise(
+      principal: Principal,
+      id: string,
+      facts: DocumentFacts,
+      file?: ReceivedFile,
+    ): Promise<WriteResult> {
+      const wanted: Revision = {
+        title: facts.title,
+        metadata: facts.metadata,
+        readers: facts.acl && readersOf(facts.acl),
+        content: file,
+      };
+      const revising = async () => {
+        const result = isUuid(id) ? await store.revise(principal, id, wanted, clock.now()) : null;
+        if (!result) throw notFound('document');
+        return result;
+      };
+      return written(principal, await orDrop(principal, file, revising()));
+    },
+
+    byId,
+
+    documents: (
+      principal: Principal,
+      page: Page<PageCursor>,
+      status?: DocumentStatus,
+    ): Promise<DocumentRow[]> => store.page(principal, page, status),
+
+    /** The text that offsets of passages and citations refer to. @throws AppError `conflict` while there is none. */
+    async text(principal: Principal, id: string): Promise<{ version: number; text: string }> {
+      const found = isUuid(id) ? await store.text(principal, id) : null;
+      if (!found) throw notFound('document');
+      if (found.version === null) {
+        throw new AppError('conflict', `The document has no text yet; its status is ${found.status}.`, {
+          extra: { status: found.status },
+        });
+      }
+      return { version: found.version, text: found.text };
+    },
+
+    /**
+     * Waits, at most a minute, until this version of the document is ready or failed, or a newer one took over.
+     * @returns the document as it is then.
+     */
+    async settled(principal: Principal, row: DocumentRow): Promise<DocumentRow> {
+      const isOver = (now: DocumentRow) =>
+        now.status === 'ready' || now.status === 'failed' || now.version !== row.version;
+      const over = await settlements.waitFor(row.id, ingestWaitMs, async () => {
+        const now = await byId(principal, row.id);
+        return isOver(now) ? now : null;
+      });
+      return over ?? byId(principal, row.id);
+    },
+
+    /**
+     * Deletes: nothing answers from the document once this resolves. Waits a few seconds for the receipt to be complete.
+     * @returns the receipt; `completed_at` is null while places are still being cleared.
+     */
+    async remove(principal: Principal, id: string): Promise<DeletionReceiptRow> {
+      const request = {
+        receiptId: newId(),
+        by: `user:${principal.userId ?? principal.keyId}`,
+        now: clock.now(),
+      };
+      const receipt = isUuid(id) ? await store.remove(principal, id, request) : null;
+      if (!receipt) throw notFound('document');
+      settlements.settled(id);
+      await enqueueDeletion(receipt);
+      const complete = await settlements.waitFor(receipt.id, deletionWaitMs, async () => {
+        const now = await store.receipt(principal, id);
+        return now?.completed_at ? now : null;
+      });
+      return complete ?? receipt;
+    },
+
+    async receipt(principal: Principal, id: string): Promise<DeletionReceiptRow> {
+      const receipt = isUuid(id) ? await store.receipt(principal, id) : undefined;
+      if (!receipt) throw notFound('deletion');
+      return receipt;
+    },
+  };
+}
+
+/** Passes a stream on, hashing it, and stops it once it is too long. */
+async function* measured(stream: Readable, hash: ReturnType<typeof createHash>): AsyncGenerator<Buffer> {
+  let bytes = 0;
+  for await (const part of stream) {
+    const buffer = Buffer.isBuffer(part) ? part : Buffer.from(part as string);
+    bytes += buffer.length;
+    // The multipart reader cuts a file at the limit and says so beside the stream, not in it.
+    if (bytes > maxFileBytes || (stream as { truncated?: boolean }).truncated) {
+      throw new AppError('too_large', `A file may have at most ${maxFileBytes / 1024 / 1024} MiB.`);
+    }
+    hash.update(buffer);
+    yield buffer;
+  }
+  if ((stream as { truncated?: boolean }).truncated) {
+    throw new AppError('too_large', `A file may have at most ${maxFileBytes / 1024 / 1024} MiB.`);
+  }
+}
+
+/** The media type without parameters; null for those that only say "some bytes". */
+function declaredType(contentType: string | undefined): string | null {
+  const type = contentType?.split(';')[0]?.trim().toLowerCase() ?? '';
+  if (!/^[a-z0-9.+-]{1,100}\/[a-z0-9.+-]{1,100}$/.test(type)) return null;
+  return ['application/octet-stream', 'binary/octet-stream', 'application/binary'].includes(type)
+    ? null
+    : type;
+}

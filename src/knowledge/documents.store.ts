@@ -1,0 +1,323 @@
+import { type Kysely, sql } from 'kysely';
+import type { Database, DatabaseScope, Tx } from '../platform/database/database.ts';
+import { AppError } from '../platform/errors.ts';
+import type { Page, PageCursor } from '../platform/page.ts';
+import type { DeletionReceiptRow, DocumentRow, DocumentStatus, KnowledgeTables } from './knowledge-tables.ts';
+import { type Content, decideRevision, type Revision } from './revision.ts';
+
+export interface NewDocument {
+  readonly id: string;
+  readonly tenantId: string;
+  readonly externalId: string | null;
+  readonly givenTitle: string | null;
+  /** Shown until the file was read. */
+  readonly provisionalTitle: string;
+  /** Undefined: what the document under this external id has, or none. */
+  readonly metadata: Revision['metadata'];
+  readonly readers: Revision['readers'];
+  readonly content: Content;
+  readonly createdBy: string;
+  readonly now: Date;
+}
+
+export interface WriteResult {
+  readonly row: DocumentRow;
+  readonly outcome: 'created' | 'replaced' | 'updated' | 'unchanged';
+  /** A file that no document holds any more, or that none took. */
+  readonly releasedBlob: string | null;
+}
+
+export type DocumentsStore = ReturnType<typeof createDocumentsStore>;
+
+type Db = Kysely<KnowledgeTables>;
+
+/** SQL of documents as callers see them: all of it inside `inTenant`, under row-level security and the readers' policy. */
+export function createDocumentsStore(database: Database) {
+  const inTenant = <T>(scope: DatabaseScope, work: (db: Db, tx: Tx) => Promise<T>): Promise<T> =>
+    database.inTenant(scope, (tx) => work(tx.withTables<KnowledgeTables>(), tx));
+
+  return {
+    /** Notes a file before it is written, so that it is removed at `removableAt` if nothing comes of it. */
+    declareBlob: (scope: DatabaseScope, blobKey: string, removableAt: Date): Promise<void> =>
+      inTenant(scope, async (db) => {
+        await db
+          .insertInto('loose_blobs')
+          .values({
+            blob_key: blobKey,
+            tenant_id: scope.tenantId,
+            document_id: null,
+            removable_at: removableAt,
+          })
+          .execute();
+      }),
+
+    forgetBlob: (scope: DatabaseScope, blobKey: string): Promise<void> =>
+      inTenant(scope, async (db) => {
+        await db.deleteFrom('loose_blobs').where('blob_key', '=', blobKey).execute();
+      }),
+
+    /**
+     * Adds a document, or finds that it is there: under the same external id (which is then revised), or, without one,
+     * with the same content, title, metadata and readers. Among concurrent calls with the same the first adds.
+     */
+    add: (scope: DatabaseScope, document: NewDocument): Promise<WriteResult> =>
+      inTenant(scope, async (db, tx) => {
+        const { content, externalId } = document;
+        await lock(tx, document.tenantId, externalId ?? content.hash.toString('hex'));
+        const current = await (externalId === null
+          ? twinOf(db, document)
+          : db
+              .selectFrom('documents')
+              .selectAll()
+              .where('external_id', '=', externalId)
+              .orderBy('id')
+              .limit(1)
+              .forUpdate()
+              .executeTakeFirst());
+        if (current) {
+          const { givenTitle, metadata, readers, now } = document;
+          return revise(db, current, { title: givenTitle ?? undefined, metadata, readers, content }, now);
+        }
+        await takeBlob(db, content.blobKey);
+        const row = await db
+          .insertInto('documents')
+          .values(newRow(document))
+          .returningAll()
+          .executeTakeFirstOrThrow();
+        return { row, outcome: 'created', releasedBlob: null };
+      }),
+
+    /** @returns null when there is no such document for this caller. */
+    revise: (scope: DatabaseScope, id: string, wanted: Revision, now: Date): Promise<WriteResult | null> =>
+      inTenant(scope, async (db) => {
+        const current = await db
+          .selectFrom('documents')
+          .selectAll()
+          .where('id', '=', id)
+          .forUpdate()
+          .executeTakeFirst();
+        return current ? revise(db, current, wanted, now) : null;
+      }),
+
+    byId: (scope: DatabaseScope, id: string): Promise<DocumentRow | undefined> =>
+      inTenant(scope, (db) => db.selectFrom('documents').selectAll().where('id', '=', id).executeTakeFirst()),
+
+    page: (
+      scope: DatabaseScope,
+      page: Page<PageCursor>,
+      status: DocumentStatus | undefined,
+    ): Promise<DocumentRow[]> =>
+      inTenant(scope, (db) => {
+        let query = db.selectFrom('documents').selectAll();
+        if (status) query = query.where('status', '=', status);
+        const { after } = page;
+        if (after) {
+          query = query.where((eb) =>
+            eb(eb.refTuple('created_at', 'id'), '<', eb.tuple(after.createdAt, after.id)),
+          );
+        }
+        return query.orderBy('created_at', 'desc').orderBy('id', 'desc').limit(page.limit).execute();
+      }),
+
+    /** The whole text of the version that answers; null without such a document, no version without a text yet. */
+    text: (
+      scope: DatabaseScope,
+      id: string,
+    ): Promise<{ status: DocumentStatus; version: number | null; text: string } | null> =>
+      inTenant(scope, async (db) => {
+        const document = await db
+          .selectFrom('documents')
+          .select(['status', 'searchable_version as version'])
+          .where('id', '=', id)
+          .executeTakeFirst();
+        if (!document) return null;
+        const parts = await db
+          .selectFrom('document_texts')
+          .select('text')
+          .where('document_id', '=', id)
+          .where('version', '=', document.version)
+          .orderBy('start_offset')
+          .execute();
+        return { ...document, text: parts.map((part) => part.text).join('') };
+      }),
+
+    /**
+     * Makes the document and all that the database holds of it disappear, and leaves a receipt, open until the other
+     * places are done too. @returns null when there is no such document for this caller.
+     */
+    remove: (
+      scope: DatabaseScope,
+      id: string,
+      request: { receiptId: string; by: string; now: Date },
+    ): Promise<DeletionReceiptRow | null> =>
+      inTenant(scope, async (db) => {
+        const row = await db
+          .selectFrom('documents')
+          .select(['tenant_id', 'blob_key', 'readers', 'created_by'])
+          .where('id', '=', id)
+          .forUpdate()
+          .executeTakeFirst();
+        if (!row) return null;
+        const chunks = await db.deleteFrom('chunks').where('document_id', '=', id).executeTakeFirst();
+        const texts = await db.deleteFrom('document_texts').where('document_id', '=', id).executeTakeFirst();
+        await db.deleteFrom('documents').where('id', '=', id).execute();
+        await looseBlob(db, row.blob_key, row.tenant_id, id, request.now);
+        await tellIndex(db, row.tenant_id, id, 'delete', request.now);
+        const removed = {
+          document: 1,
+          text: Number(texts.numDeletedRows),
+          chunks: Number(chunks.numDeletedRows),
+        };
+        const receipt: DeletionReceiptRow = {
+          id: request.receiptId,
+          tenant_id: row.tenant_id,
+          document_id: id,
+          blob_key: row.blob_key,
+          readers: row.readers,
+          created_by: row.created_by,
+          requested_by: request.by,
+          requested_at: request.now,
+          completed_at: null,
+          attempts: 0,
+          places: Object.entries(removed).map(([place, count]) => ({ place, removed: count, found: null })),
+        };
+        await db
+          .insertInto('deletion_receipts')
+          .values({ ...receipt, places: sql`${JSON.stringify(receipt.places)}::jsonb` })
+          .execute();
+        return receipt;
+      }),
+
+    receipt: (scope: DatabaseScope, documentId: string): Promise<DeletionReceiptRow | undefined> =>
+      inTenant(scope, (db) =>
+        db
+          .selectFrom('deletion_receipts')
+          .selectAll()
+          .where('document_id', '=', documentId)
+          .executeTakeFirst(),
+      ),
+  };
+}
+
+function twinOf(db: Db, document: NewDocument) {
+  return (
+    db
+      .selectFrom('documents')
+      .selectAll()
+      .where('external_id', 'is', null)
+      .where('content_hash', '=', document.content.hash)
+      .where(sql<boolean>`declared_type is not distinct from ${document.content.declaredType}`)
+      .where(sql<boolean>`given_title is not distinct from ${document.givenTitle}`)
+      .where(sql<boolean>`metadata = ${JSON.stringify(document.metadata ?? {})}::jsonb`)
+      .where(sql<boolean>`readers = ${document.readers ?? []}::text[]`)
+      // One that works rather than one that failed.
+      .orderBy(sql`status = 'failed'`)
+      .orderBy('id')
+      .limit(1)
+      .forUpdate()
+      .executeTakeFirst()
+  );
+}
+
+function newRow(document: NewDocument): DocumentRow {
+  const { content, now } = document;
+  return {
+    id: document.id,
+    tenant_id: document.tenantId,
+    external_id: document.externalId,
+    title: document.givenTitle ?? document.provisionalTitle,
+    given_title: document.givenTitle,
+    status: 'queued',
+    reason: null,
+    detail: null,
+    warnings: [],
+    attempts: 0,
+    version: 1,
+    searchable_version: null,
+    declared_type: content.declaredType,
+    content_type: null,
+    file_name: content.fileName,
+    bytes: BigInt(content.bytes),
+    content_hash: content.hash,
+    blob_key: content.blobKey,
+    text_length: null,
+    chunk_count: null,
+    metadata: document.metadata ?? {},
+    readers: [...(document.readers ?? [])],
+    created_by: document.createdBy,
+    created_at: now,
+    updated_at: now,
+  };
+}
+
+/** Applies a revision to a row that this transaction holds locked. */
+async function revise(db: Db, current: DocumentRow, wanted: Revision, now: Date): Promise<WriteResult> {
+  const { change, set, reindex } = decideRevision(current, wanted);
+  if (change === 'content' && wanted.content) {
+    await takeBlob(db, wanted.content.blobKey);
+    await looseBlob(db, current.blob_key, current.tenant_id, current.id, now);
+  } else if (wanted.content) {
+    await db
+      .updateTable('loose_blobs')
+      .set({ removable_at: now })
+      .where('blob_key', '=', wanted.content.blobKey)
+      .execute();
+  }
+  if (change === 'none')
+    return { row: current, outcome: 'unchanged', releasedBlob: wanted.content?.blobKey ?? null };
+  const row = await db
+    .updateTable('documents')
+    .set({ ...set, updated_at: now })
+    .where('id', '=', current.id)
+    .returningAll()
+    .executeTakeFirstOrThrow()
+    .catch(refuseHidingFromOneself);
+  if (reindex) await tellIndex(db, row.tenant_id, row.id, 'upsert', now);
+  return change === 'content'
+    ? { row, outcome: 'replaced', releasedBlob: current.blob_key }
+    : { row, outcome: 'updated', releasedBlob: wanted.content?.blobKey ?? null };
+}
+
+/** One writer at a time for what must be unique among the documents a caller sees; held to the transaction's end. */
+async function lock(tx: Tx, tenantId: string, key: string): Promise<void> {
+  await sql`select pg_advisory_xact_lock(hashtextextended(${`document ${tenantId} ${key}`}, 0))`.execute(tx);
+}
+
+async function takeBlob(db: Db, blobKey: string): Promise<void> {
+  const taken = await db.deleteFrom('loose_blobs').where('blob_key', '=', blobKey).executeTakeFirst();
+  if (taken.numDeletedRows === 1n) return;
+  throw new AppError('conflict', 'The upload took so long that its file was cleared away. Send it again.');
+}
+
+async function looseBlob(db: Db, blobKey: string, tenantId: string, documentId: string, now: Date) {
+  await db
+    .insertInto('loose_blobs')
+    .values({ blob_key: blobKey, tenant_id: tenantId, document_id: documentId, removable_at: now })
+    .execute();
+}
+
+async function tellIndex(
+  db: Db,
+  tenantId: string,
+  documentId: string,
+  change: 'upsert' | 'delete',
+  now: Date,
+) {
+  await db
+    .insertInto('index_changes')
+    .values({ tenant_id: tenantId, document_id: documentId, change, created_at: now })
+    .execute();
+}
+
+const rowSecurityViolation = '42501';
+
+function refuseHidingFromOneself(error: unknown): never {
+  if ((error as { code?: string }).code === rowSecurityViolation) {
+    throw new AppError(
+      'invalid',
+      'With these readers you could no longer see the document yourself. Add a role, a group or a user of yours, or ask an administrator.',
+      { errors: [{ path: 'acl', message: 'leaves you out' }], cause: error },
+    );
+  }
+  throw error;
+}

@@ -1,0 +1,11 @@
+export type { Acl } from './acl.ts';
+export { type Chunk, chunkText } from './chunking/chunk-text.ts';
+export { sentenceStarts } from './chunking/sentence-breaks.ts';
+export type { DerivedPlace } from './deletion.ts';
+export { documentRoutes } from './documents.routes.ts';
+export type { DocumentFacts, Documents, ReceivedFile } from './documents.service.ts';
+export type { IndexableChunk, IndexableDocument, IndexChange, IndexFeed } from './index-feed.store.ts';
+export type { IndexNow, ParsedFile, ParseFile } from './ingest.ts';
+export { createKnowledge, type Knowledge, type KnowledgeDependencies } from './knowledge.ts';
+export type { Metadata } from './knowledge-tables.ts';
+export type { Passage, PassagesStore, Span } from './passages.store.ts';

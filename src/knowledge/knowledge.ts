@@ -1,0 +1,97 @@
+import type { Clock } from '../platform/clock.ts';
+import type { Database } from '../platform/database/database.ts';
+import type { NewId } from '../platform/ids.ts';
+import type { Jobs } from '../platform/jobs/index.ts';
+import type { Log } from '../platform/log.ts';
+import type { Metrics } from '../platform/metrics.ts';
+import type { Objects } from '../platform/objects.ts';
+import { createDeletionStore } from './deletion.store.ts';
+import { createDeletion, type DerivedPlace } from './deletion.ts';
+import { createDocuments } from './documents.service.ts';
+import { createDocumentsStore } from './documents.store.ts';
+import { createIndexFeed } from './index-feed.store.ts';
+import { createIngestStore } from './ingest.store.ts';
+import { createIngest, type IndexNow, type ParseFile } from './ingest.ts';
+import { createIngestMetrics } from './ingest-metrics.ts';
+import { createPassagesStore } from './passages.store.ts';
+import { createReconciler } from './reconcile.ts';
+import { createSettlements } from './settlements.ts';
+
+export interface KnowledgeDependencies {
+  readonly database: Database;
+  readonly objects: Objects;
+  /** Not started yet: the kinds of work are registered here. */
+  readonly jobs: Jobs;
+  readonly parse: ParseFile;
+  readonly indexNow: IndexNow;
+  /** How many rows of a document the tenant's index holds, all generations together; asked after a deletion. */
+  readonly indexHolds: (tenantId: string, documentId: string) => Promise<number>;
+  /** Other places that hold what was made of documents, such as cached answers. */
+  readonly derivedPlaces?: readonly DerivedPlace[];
+  readonly clock: Clock;
+  readonly newId: NewId;
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
+export type Knowledge = ReturnType<typeof createKnowledge>;
+
+/** Documents, the work on them, and what search and the indexer read of them. */
+export function createKnowledge(deps: KnowledgeDependencies) {
+  const { database, objects, jobs, clock, log } = deps;
+  const ingestStore = createIngestStore(database);
+  const deletionStore = createDeletionStore(database);
+  const settlements = createSettlements(clock);
+  const metrics = createIngestMetrics(deps.metrics, clock, ingestStore.countUnfinished);
+  const index: DerivedPlace = {
+    name: 'index',
+    forget: async (tenantId) => {
+      await deps.indexNow(tenantId);
+      return null;
+    },
+    count: deps.indexHolds,
+  };
+
+  const ingests = jobs.register(createIngest({ ...deps, store: ingestStore, settlements, metrics }));
+  const deletions = jobs.register(
+    createDeletion({
+      store: deletionStore,
+      objects,
+      derivedPlaces: [index, ...(deps.derivedPlaces ?? [])],
+      settlements,
+      clock,
+      log,
+    }),
+  );
+  const reconciler = createReconciler({
+    ingestStore,
+    deletionStore,
+    ingests,
+    deletions,
+    objects,
+    settlements,
+    metrics,
+    clock,
+    log,
+  });
+
+  return {
+    documents: createDocuments({
+      ...deps,
+      store: createDocumentsStore(database),
+      ingests,
+      deletions,
+      settlements,
+    }),
+    /** What search and answers read, as the caller. */
+    passages: createPassagesStore(database),
+    /** What the indexer reads, as the platform. */
+    indexFeed: createIndexFeed(database),
+    /** Brings accepted work back to life; after the jobs have started. */
+    start: () => reconciler.start(),
+    /** Before the jobs stop. */
+    stop: () => reconciler.stop(),
+    /** One round of what `start` does every minute. */
+    reconcile: () => reconciler.reconcile(),
+  };
+}

@@ -1,0 +1,171 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { accessRoutes, createAccess, createAccessStore, type Role } from '../../src/access/index.ts';
+import { createHttp, type HttpServer } from '../../src/http/index.ts';
+import {
+  createKnowledge,
+  type DerivedPlace,
+  documentRoutes,
+  type IndexFeed,
+  type Knowledge,
+  type ParseFile,
+} from '../../src/knowledge/index.ts';
+import { systemClock } from '../../src/platform/clock.ts';
+import { createIds } from '../../src/platform/ids.ts';
+import { createJobs } from '../../src/platform/jobs/index.ts';
+import { createLog } from '../../src/platform/log.ts';
+import { createMetrics, type Metrics } from '../../src/platform/metrics.ts';
+import { createFileObjects } from '../../src/platform/objects.ts';
+import { systemRandom } from '../../src/platform/random.ts';
+import { createTestDatabase, type TestDatabase } from './database.ts';
+
+/** Stands where the search index will: filled from the feed in the same way, one tenant at a time. */
+export interface FedIndex {
+  /** Chunk ids by document. */
+  readonly documents: Map<string, Set<string>>;
+  indexNow(tenantId: string): Promise<void>;
+  indexHolds(tenantId: string, documentId: string): Promise<number>;
+  /** While set, indexing fails with it. */
+  failure: Error | null;
+}
+
+export function createFedIndex(feed: () => IndexFeed): FedIndex {
+  const documents = new Map<string, Set<string>>();
+  let last: Promise<void> = Promise.resolve();
+  const drain = async (tenantId: string) => {
+    if (index.failure) throw index.failure;
+    const changes = await feed().takeIndexChanges(tenantId, 1_000);
+    for (const { documentId } of changes) {
+      const document = await feed().chunksForIndex(tenantId, documentId);
+      if (document) documents.set(documentId, new Set(document.chunks.map((chunk) => chunk.id)));
+      else documents.delete(documentId);
+    }
+    await feed().finishIndexChanges(changes.map((change) => change.id));
+  };
+  const index: FedIndex = {
+    documents,
+    failure: null,
+    indexNow(tenantId) {
+      last = last.catch(() => {}).then(() => drain(tenantId));
+      return last;
+    },
+    indexHolds: async (_tenantId, documentId) => documents.get(documentId)?.size ?? 0,
+  };
+  return index;
+}
+
+export interface KnowledgeServer {
+  readonly http: HttpServer;
+  readonly knowledge: Knowledge;
+  readonly index: FedIndex;
+  readonly test: TestDatabase;
+  readonly metrics: Metrics;
+  /** Where files are kept. */
+  readonly objectsDir: string;
+  /** An API key in the tenant with that slug, made when absent. */
+  keyIn(slug: string, role: Role, groups?: string[]): Promise<string>;
+  request(
+    key: string,
+    method: 'GET' | 'POST' | 'PUT' | 'DELETE',
+    path: string,
+    body?: unknown,
+    headers?: Record<string, string>,
+  ): Promise<{ status: number; headers: Record<string, unknown>; json: any; text: string }>;
+  stop(): Promise<void>;
+}
+
+/** Documents behind the real HTTP server, on a database of its own, with durable jobs. */
+export async function startKnowledgeServer(options: {
+  parse: ParseFile;
+  derivedPlaces?: readonly DerivedPlace[];
+  test?: TestDatabase;
+  objectsDir?: string;
+}): Promise<KnowledgeServer> {
+  const clock = systemClock;
+  const newId = createIds(clock, systemRandom);
+  const log = createLog(process.env.TEST_LOG_LEVEL ?? 'silent');
+  const metrics = createMetrics();
+  const test = options.test ?? (await createTestDatabase());
+  const { database } = test;
+  const objectsDir = options.objectsDir ?? (await mkdtemp(join(tmpdir(), 'gatehouse-objects-')));
+  const access = createAccess({
+    store: createAccessStore(database),
+    clock,
+    newId,
+    random: systemRandom,
+    log,
+    countFailedAuthentication: () => {},
+    countCrossTenantAttempt: () => {},
+    subscribe: () => {},
+  });
+  const jobs = createJobs({ url: test.url, executorId: 'gatehouse', clock, log });
+  const index: FedIndex = createFedIndex(() => knowledge.indexFeed);
+  const knowledge: Knowledge = createKnowledge({
+    database,
+    objects: createFileObjects(objectsDir, newId),
+    jobs,
+    parse: options.parse,
+    indexNow: (tenantId) => index.indexNow(tenantId),
+    indexHolds: (tenantId, documentId) => index.indexHolds(tenantId, documentId),
+    derivedPlaces: options.derivedPlaces ?? [],
+    clock,
+    newId,
+    log,
+    metrics,
+  });
+  const http = await createHttp({
+    access,
+    clock,
+    newId,
+    log,
+    metrics,
+    version: 'test',
+    platformRoutes: [accessRoutes(access, 'eu'), documentRoutes(knowledge.documents)],
+    modelRoutes: [],
+    rootRoutes: [],
+  });
+  await access.start();
+  await jobs.start();
+  knowledge.start();
+
+  return {
+    http,
+    knowledge,
+    index,
+    test,
+    metrics,
+    objectsDir,
+    async keyIn(slug, role, groups = []) {
+      const found = access.tenant(slug);
+      if (!found) await access.createTenant({ name: slug, slug, tier: 'starter', region: 'eu' });
+      const tenant = access.tenant(slug);
+      if (!tenant) throw new Error(`no tenant ${slug}`);
+      const given = { name: `${role} of ${slug}`, role, groups, scopes: [], userId: null, expiresAt: null };
+      return (await access.createKeyAsPlatform(tenant, given)).key;
+    },
+    async request(key, method, path, body, headers = {}) {
+      const reply = await http.api.inject({
+        method,
+        url: `/api/v1${path}`,
+        headers: { authorization: `Bearer ${key}`, ...headers },
+        ...(body === undefined ? {} : { payload: body as object }),
+      });
+      const isJson = String(reply.headers['content-type']).includes('json');
+      return {
+        status: reply.statusCode,
+        headers: reply.headers,
+        json: isJson ? reply.json() : undefined,
+        text: reply.payload,
+      };
+    },
+    async stop() {
+      await http.stop(1_000);
+      await knowledge.stop();
+      await jobs.stop(10_000);
+      await access.stop();
+      await test.drop();
+      await rm(objectsDir, { recursive: true, force: true });
+    },
+  };
+}
