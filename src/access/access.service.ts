@@ -5,20 +5,11 @@ import type { Log } from '../platform/log.ts';
 import type { Page, PageCursor } from '../platform/page.ts';
 import type { Random } from '../platform/random.ts';
 import { type AccessStore, type KeyRow, signInKeyMaker, type TenantRow } from './access.store.ts';
-import { hashKey, isWellFormedKey, newApiKey } from './api-key.ts';
-import { effectivePermissions, isScope, permissionsOfRole, type Role } from './permissions.ts';
+import { hashKey, isWellFormedKey, type NewKey, newApiKey } from './api-key.ts';
+import { effectivePermissions, isScope, permissionsOfRole } from './permissions.ts';
 import { type Principal, type Region, readerTokensOf, type TenantFacts, type Tier } from './principal.ts';
 import { createSignIn } from './sign-in.ts';
 import { createAccessSnapshot } from './snapshot.ts';
-
-export interface NewKey {
-  readonly name: string;
-  readonly role: Role;
-  readonly groups: readonly string[];
-  readonly scopes: readonly string[];
-  readonly userId: string | null;
-  readonly expiresAt: Date | null;
-}
 
 export interface AccessDependencies {
   readonly store: AccessStore;

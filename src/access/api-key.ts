@@ -1,6 +1,17 @@
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import type { Random } from '../platform/random.ts';
+import type { Role } from './permissions.ts';
+
+/** What a key is asked to be. */
+export interface NewKey {
+  readonly name: string;
+  readonly role: Role;
+  readonly groups: readonly string[];
+  readonly scopes: readonly string[];
+  readonly userId: string | null;
+  readonly expiresAt: Date | null;
+}
 
 const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 const idLength = 12;

@@ -1,8 +1,9 @@
 import './route-declaration.ts';
 
 export { accessRoutes } from './access.routes.ts';
-export { type Access, createAccess, type NewKey, platformPrincipal } from './access.service.ts';
+export { type Access, createAccess, platformPrincipal } from './access.service.ts';
 export { createAccessStore } from './access.store.ts';
+export type { NewKey } from './api-key.ts';
 export {
   effectivePermissions,
   type Permission,

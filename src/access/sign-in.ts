@@ -1,8 +1,8 @@
 import { hash, verify } from '@node-rs/argon2';
 import type { Clock } from '../platform/clock.ts';
 import { AppError } from '../platform/errors.ts';
-import type { NewKey } from './access.service.ts';
 import { type AccessStore, signInKeyMaker, type UserRow } from './access.store.ts';
+import type { NewKey } from './api-key.ts';
 import type { TenantFacts } from './principal.ts';
 
 /** OWASP's first recommendation for argon2id: 19 MiB, 2 passes, 1 lane. (Password Storage Cheat Sheet, 2025.) */
