@@ -8,7 +8,13 @@ export default defineConfig({
   test: {
     maxWorkers: 2,
     projects: [
-      { test: { name: 'unit', include: ['{src,tools,bench}/**/*.test.ts'], exclude: ['**/*.integration.test.ts'] } },
+      {
+        test: {
+          name: 'unit',
+          include: ['{src,tools,bench}/**/*.test.ts'],
+          exclude: ['**/*.integration.test.ts'],
+        },
+      },
       {
         test: {
           name: 'integration',
