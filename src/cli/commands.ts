@@ -84,4 +84,25 @@ export const commands: readonly Command[] = [
     examples: ['gatehouse keys revoke q8ZkV1T5wPcB'],
     run: async (values, [id = ''], context) => (await import('./keys.ts')).revokeKey(id, values, context),
   }),
+  defineCommand({
+    name: 'doctor',
+    summary: 'say what is wrong, and what to do about it',
+    description:
+      'Checks the configuration, the data directory and its disk, the database, the master key, the port, the providers in the environment and a running server, and names a remedy for each problem. Changes nothing and shows no secret.',
+    arguments: '',
+    least: 0,
+    most: 0,
+    options: {
+      online: {
+        type: 'boolean',
+        help: 'also ask each provider in the environment whether it accepts its key',
+      },
+      url: clientOptions.url,
+      key: clientOptions.key,
+      ...commonOptions,
+    },
+    examples: ['gatehouse doctor', 'gatehouse doctor --online --json'],
+    exits: { 1: 'there is a problem' },
+    run: async (values, _given, context) => (await import('./doctor/doctor.ts')).doctor(values, context),
+  }),
 ];
