@@ -165,7 +165,7 @@ export function loadClientConfig(environment: Environment = process.env): Client
   if (!parsed.success) throw invalid(problemsIn(parsed.error));
   const v = parsed.data;
   return {
-    url: (v.GATEHOUSE_URL ?? `http://${reachableHost(v.HOST)}:${v.PORT}`).replace(/\/+$/, ''),
+    url: (v.GATEHOUSE_URL ?? `http://${reachableHost(v.HOST)}:${v.PORT || 8080}`).replace(/\/+$/, ''),
     apiKey: v.GATEHOUSE_API_KEY ?? null,
   };
 }

@@ -26,11 +26,12 @@ export function databaseFindings(facts: DatabaseFacts, isConfigured: boolean): F
     case 'reached': {
       const version = versionFinding(facts.version, facts.versionNumber);
       if (version) return [version];
-      return [
+      const reached = [
         latencyFinding(facts.version, facts.latencyMs),
         rightsFinding(facts.role, facts.rights),
-        schemaFinding(facts.schema),
       ];
+      // What another role owns cannot be read, so nothing can be said of it.
+      return facts.rights.foreignOwner === null ? [...reached, schemaFinding(facts.schema)] : reached;
     }
   }
 }
@@ -59,6 +60,13 @@ function latencyFinding(version: string, latencyMs: number): Finding {
 
 export function rightsFinding(role: string, rights: RoleRights): Finding {
   const name = quoted(role);
+  if (rights.foreignOwner !== null) {
+    return problem(
+      'database role',
+      `the tables of Gatehouse in this database belong to ${rights.foreignOwner}, and this is ${role}`,
+      `Name ${rights.foreignOwner} in DATABASE_URL, or as a superuser run: GRANT ${quoted(rights.foreignOwner)} TO ${name};`,
+    );
+  }
   if (!rights.applicationRoleExists && !rights.mayCreateRoles && !rights.isSuperuser) {
     return problem(
       'database role',

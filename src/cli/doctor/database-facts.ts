@@ -27,6 +27,8 @@ export interface RoleRights {
   readonly applicationRoleExists: boolean;
   readonly mayBeApplicationRole: boolean;
   readonly mayCreateTables: boolean;
+  /** The role that made Gatehouse's tables, when it is another one whose rights this one does not have; else null. */
+  readonly foreignOwner: string | null;
 }
 
 export interface SchemaState {
@@ -76,6 +78,7 @@ interface ServerRow {
   application_role_exists: boolean;
   may_be_application_role: boolean;
   may_create_tables: boolean;
+  foreign_owner: string | null;
   has_migrations: boolean;
   has_settings: boolean;
 }
@@ -91,19 +94,25 @@ async function look(client: pg.Client, clock: Pick<Clock, 'monotonicMs'>): Promi
       app.oid is not null as application_role_exists,
       coalesce(pg_has_role(current_user, app.oid, 'MEMBER'), false) as may_be_application_role,
       has_schema_privilege('public', 'CREATE') as may_create_tables,
+      (select pg_get_userbyid(relowner) from pg_class
+        where oid = to_regclass('gatehouse_migrations') and not pg_has_role(current_user, relowner, 'USAGE')
+      ) as foreign_owner,
       to_regclass('gatehouse_migrations') is not null as has_migrations,
       to_regclass('platform_settings') is not null as has_settings
     from pg_roles left join (select oid from pg_roles where rolname = 'gatehouse_app') as app on true
     where rolname = current_user`);
   const server = rows[0];
   if (!server) return { state: 'unreachable', code: '', message: 'the server does not know its own role' };
-  const applied = server.has_migrations ? await names(client, 'select name from gatehouse_migrations') : [];
-  const fingerprints = server.has_settings
-    ? await names(
-        client,
-        `select value ->> 'fingerprint' as name from platform_settings where name = 'master_key_fingerprint'`,
-      )
-    : [];
+  const isReadable = server.foreign_owner === null;
+  const applied =
+    server.has_migrations && isReadable ? await names(client, 'select name from gatehouse_migrations') : [];
+  const fingerprints =
+    server.has_settings && isReadable
+      ? await names(
+          client,
+          `select value ->> 'fingerprint' as name from platform_settings where name = 'master_key_fingerprint'`,
+        )
+      : [];
   return {
     state: 'reached',
     version: server.version,
@@ -116,6 +125,7 @@ async function look(client: pg.Client, clock: Pick<Clock, 'monotonicMs'>): Promi
       applicationRoleExists: server.application_role_exists,
       mayBeApplicationRole: server.may_be_application_role,
       mayCreateTables: server.may_create_tables,
+      foreignOwner: server.foreign_owner,
     },
     schema: schemaState(server.has_migrations, await shippedMigrations(), applied),
     masterKeyFingerprint: fingerprints[0] ?? null,

@@ -17,6 +17,7 @@ const rights = {
   applicationRoleExists: true,
   mayBeApplicationRole: true,
   mayCreateTables: true,
+  foreignOwner: null,
 };
 const reached: DatabaseFacts = {
   state: 'reached',
