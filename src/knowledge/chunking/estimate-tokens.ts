@@ -18,30 +18,31 @@ const UNCHARGED_WORD_LETTERS = 7;
 
 const WORD_START = 1000;
 const EXTRA_LETTER = 240;
-const UPPER_LETTER = 450;
+const UPPER_LETTER = 130;
 const MARK_START = 800;
 const MARK_MORE = 330;
 const NEWLINE = 500;
 const EXTRA_SPACE = 12;
-const ACCENTED_LETTER = 560;
 
 /** Thousandths of a token for one code point of a script outside ASCII, by block: bytes of UTF-8 and usage decide. */
 const scriptWeights: ReadonlyArray<readonly [from: number, to: number, weight: number]> = [
-  [0x0080, 0x024f, ACCENTED_LETTER],
+  [0x0080, 0x00ff, 560],
+  [0x0100, 0x024f, 850],
   [0x0370, 0x03ff, 470],
-  [0x0400, 0x052f, 300],
+  [0x0400, 0x052f, 280],
   [0x0530, 0x058f, 450],
   [0x0590, 0x05ff, 450],
   [0x0600, 0x06ff, 380],
   [0x0900, 0x0dff, 420],
-  [0x0e00, 0x0eff, 450],
+  [0x0e00, 0x0eff, 380],
   [0x1100, 0x11ff, 900],
+  [0x1e00, 0x1eff, 480],
   [0x2000, 0x206f, 900],
-  [0x2070, 0x2bff, 1400],
+  [0x2070, 0x2bff, 1700],
   [0x3000, 0x303f, 800],
   [0x3040, 0x30ff, 720],
-  [0x4e00, 0x9fff, 780],
-  [0xac00, 0xd7af, 640],
+  [0x4e00, 0x9fff, 690],
+  [0xac00, 0xd7af, 740],
   [0xff00, 0xffef, 1000],
 ];
 const OTHER_SCRIPT = 1500;

@@ -1,0 +1,83 @@
+import mammoth from 'mammoth';
+import { htmlToMarkdown } from './html-to-markdown.ts';
+import { ParseFailure } from './parse-failure.ts';
+import type { ParseLimits } from './parse-limits.ts';
+import type { ZipArchive } from './zip-archive.ts';
+
+export type DocxText = { text: string; title: string; warnings: string[] };
+
+/**
+ * Reads the text of a DOCX as Markdown with its headings, lists and tables.
+ *
+ * mammoth is given a reader of the archive that has its limits checked while unpacking, instead of the file: it never
+ * unpacks anything itself, pictures are not unpacked at all, and nothing outside the archive is opened.
+ *
+ * @throws ParseFailure `decompression_limit`, `truncated_or_corrupt`, `too_complex` or `too_large`.
+ */
+export async function docxText(archive: ZipArchive, limits: ParseLimits): Promise<DocxText> {
+  const html = await toHtml(archive);
+  const { text, heading } = htmlToMarkdown(html, limits);
+  return { text, title: coreTitle(archive) || heading, warnings: [] };
+}
+
+async function toHtml(archive: ZipArchive): Promise<string> {
+  let failure: ParseFailure | undefined;
+  const file = {
+    exists: (name: string) => archive.has(name),
+    read: async (name: string, encoding?: string) => {
+      try {
+        const content = archive.read(name);
+        return encoding === undefined ? content : new TextDecoder(encoding).decode(content);
+      } catch (cause) {
+        if (cause instanceof ParseFailure) failure = cause;
+        throw cause;
+      }
+    },
+  };
+  // mammoth's types know only paths and buffers; `file` is what it makes of either (lib/unzip.js).
+  const input = { file } as unknown as { buffer: Buffer };
+  try {
+    const { value } = await mammoth.convertToHtml(input, {
+      styleMap: ["p[style-name='Title'] => h1:fresh", "p[style-name='Subtitle'] => p:fresh"],
+      convertImage: mammoth.images.imgElement(async () => ({ src: '' })),
+      externalFileAccess: false,
+    });
+    return value;
+  } catch (cause) {
+    throw failure ?? unreadable(cause);
+  }
+}
+
+function unreadable(cause: unknown): ParseFailure {
+  if (cause instanceof RangeError && /call stack/i.test(cause.message)) {
+    return new ParseFailure(
+      'too_complex',
+      'The document nests its parts too deeply. Export it again as PDF or plain text.',
+      {
+        cause,
+      },
+    );
+  }
+  return new ParseFailure(
+    'truncated_or_corrupt',
+    'The DOCX is damaged and cannot be read. Save it again and upload it.',
+    {
+      cause,
+    },
+  );
+}
+
+const LONGEST_PROPERTIES = 65_536;
+
+function coreTitle(archive: ZipArchive): string {
+  if (!archive.has('docProps/core.xml')) return '';
+  const properties = archive.read('docProps/core.xml').toString('utf8').slice(0, LONGEST_PROPERTIES);
+  const title = /<dc:title>([^<]{1,1000})<\/dc:title>/.exec(properties)?.[1] ?? '';
+  return title
+    .replaceAll('&lt;', '<')
+    .replaceAll('&gt;', '>')
+    .replaceAll('&quot;', '"')
+    .replaceAll('&apos;', "'")
+    .replaceAll('&amp;', '&')
+    .trim();
+}
