@@ -4,7 +4,7 @@ import type { DeletionReceiptRow, KnowledgeTables, PlaceResult } from './knowled
 
 export type DeletionStore = ReturnType<typeof createDeletionStore>;
 
-/** SQL of finishing deletions and of clearing away files that nobody holds, as the platform. */
+/** SQL of finishing deletions, as the platform. */
 export function createDeletionStore(database: Database) {
   const platform = database.platform.withTables<KnowledgeTables>();
 
@@ -53,30 +53,6 @@ export function createDeletionStore(database: Database) {
         text: await count('document_texts', documentId),
         chunks: await count('chunks', documentId),
       };
-    },
-
-    async looseBlobsOf(documentId: string): Promise<string[]> {
-      const rows = await platform
-        .selectFrom('loose_blobs')
-        .select('blob_key')
-        .where('document_id', '=', documentId)
-        .execute();
-      return rows.map((row) => row.blob_key);
-    },
-
-    async removableBlobs(now: Date, limit: number): Promise<string[]> {
-      const rows = await platform
-        .selectFrom('loose_blobs')
-        .select('blob_key')
-        .where('removable_at', '<=', now)
-        .orderBy('removable_at')
-        .limit(limit)
-        .execute();
-      return rows.map((row) => row.blob_key);
-    },
-
-    async forgetBlob(blobKey: string): Promise<void> {
-      await platform.deleteFrom('loose_blobs').where('blob_key', '=', blobKey).execute();
     },
   };
 }

@@ -4,6 +4,7 @@ import type { Log } from '../platform/log.ts';
 import type { Objects } from '../platform/objects.ts';
 import type { DeletionStore } from './deletion.store.ts';
 import type { DeletionReceiptRow, PlaceResult } from './knowledge-tables.ts';
+import type { LooseBlobsStore } from './loose-blobs.store.ts';
 import type { Settlements } from './settlements.ts';
 
 /** A place outside the database's own tables that may hold something of a document: the index, a cache. */
@@ -18,6 +19,7 @@ export interface DerivedPlace {
 
 export interface DeletionDependencies {
   readonly store: DeletionStore;
+  readonly blobs: LooseBlobsStore;
   readonly objects: Objects;
   readonly derivedPlaces: readonly DerivedPlace[];
   readonly settlements: Settlements;
@@ -37,19 +39,19 @@ export function deletionJobId(receiptId: string): string {
  * place that could not be asked leaves it open, and the reconciler tries again.
  */
 export function createDeletion(deps: DeletionDependencies): JobDefinition<DeletionInput> {
-  const { store, objects, clock, log, settlements } = deps;
+  const { store, blobs, objects, clock, log, settlements } = deps;
 
   const removeFiles = async (documentId: string): Promise<number> => {
-    const keys = await store.looseBlobsOf(documentId);
+    const keys = await blobs.ofDocument(documentId);
     for (const key of keys) {
       await objects.remove(key);
-      await store.forgetBlob(key);
+      await blobs.forgetAsPlatform(key);
     }
     return keys.length;
   };
 
   const countFiles = async (receipt: DeletionReceiptRow): Promise<number> => {
-    const left = await store.looseBlobsOf(receipt.document_id);
+    const left = await blobs.ofDocument(receipt.document_id);
     return left.length + ((await objects.exists(receipt.blob_key)) ? 1 : 0);
   };
 

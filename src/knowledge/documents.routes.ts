@@ -30,12 +30,13 @@ const write = { access: { permission: 'documents:write' } } as const;
 export function documentRoutes(documents: Documents): Routes {
   const uploadOf = (request: FastifyRequest): Promise<Upload> =>
     readUpload(request, {
+      maxFileBytes: documents.files.maxFileBytes,
       receive: (part) =>
-        documents.receive(request.principal, part.file, {
+        documents.files.receive(request.principal, part.file, {
           fileName: part.filename,
           contentType: part.mimetype,
         }),
-      drop: (file) => documents.drop(request.principal, file),
+      drop: (file) => documents.files.drop(request.principal, file.blobKey),
     });
 
   /** With `?wait=true`, the document when it is searchable, or as far as it came. @throws AppError when it failed. */
@@ -261,14 +262,14 @@ type ReviseBody = NonNullable<import('zod').infer<typeof reviseBody>>;
 
 async function textOf(documents: Documents, principal: Principal, body: AddBody) {
   const { text, content_type, external_id, ...facts } = body;
-  const file = await documents.receiveText(principal, text, content_type);
+  const file = await documents.files.receiveText(principal, text, content_type);
   return { file, facts: { ...facts, externalId: external_id } };
 }
 
 async function revisionOf(documents: Documents, principal: Principal, body: ReviseBody) {
   const { text, content_type, ...facts } = body;
   return {
-    file: text === undefined ? undefined : await documents.receiveText(principal, text, content_type),
+    file: text === undefined ? undefined : await documents.files.receiveText(principal, text, content_type),
     facts,
   };
 }

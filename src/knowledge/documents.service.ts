@@ -1,26 +1,24 @@
-import { createHash } from 'node:crypto';
-import { Readable } from 'node:stream';
 import type { Principal } from '../access/index.ts';
 import type { Clock } from '../platform/clock.ts';
 import { AppError, notFound } from '../platform/errors.ts';
 import { isUuid, type NewId } from '../platform/ids.ts';
 import type { JobQueue } from '../platform/jobs/index.ts';
 import type { Log } from '../platform/log.ts';
-import type { Objects } from '../platform/objects.ts';
 import type { Page, PageCursor } from '../platform/page.ts';
 import { type Acl, readersOf } from './acl.ts';
 import { type DeletionInput, deletionJobId } from './deletion.ts';
-import type { DocumentsStore, WriteResult } from './documents.store.ts';
+import type { DocumentsStore } from './documents.store.ts';
 import { type IndexNow, type IngestInput, ingestJobId } from './ingest.ts';
 import type { DeletionReceiptRow, DocumentRow, DocumentStatus, Metadata } from './knowledge-tables.ts';
-import { cleanText } from './parsing/clean-text.ts';
-import type { Content, Revision } from './revision.ts';
+import type { ReceivedFile, ReceivedFiles } from './received-files.ts';
+import type { Revision } from './revision.ts';
 import type { Settlements } from './settlements.ts';
-import { cleanFileName, cleanTitle, provisionalTitle } from './title.ts';
+import { cleanTitle, provisionalTitle } from './title.ts';
+import type { WriteResult } from './write-document.ts';
 
 export interface DocumentsDependencies {
   readonly store: DocumentsStore;
-  readonly objects: Objects;
+  readonly files: ReceivedFiles;
   readonly ingests: JobQueue<IngestInput>;
   readonly deletions: JobQueue<DeletionInput>;
   readonly indexNow: IndexNow;
@@ -28,12 +26,6 @@ export interface DocumentsDependencies {
   readonly clock: Clock;
   readonly newId: NewId;
   readonly log: Log;
-}
-
-/** A file that was received and synced, which no document holds yet. */
-export interface ReceivedFile extends Content {
-  /** The first characters, for a title, when the sender gave text rather than a file. */
-  readonly beginning: string;
 }
 
 /** What can be said of a document; absent members stay as they are, or take their defaults. */
@@ -45,10 +37,6 @@ export interface DocumentFacts {
 
 export type Documents = ReturnType<typeof createDocuments>;
 
-/** Bytes of one uploaded file. What the parser then makes of it has limits of its own. */
-export const maxFileBytes = 256 * 1024 * 1024;
-/** Longer than the slowest upload that the server lets through. */
-const uploadLeaseMs = 60 * 60_000;
 /** How long `?wait=true` waits. */
 const ingestWaitMs = 60_000;
 /** How long a deletion's caller waits for a complete receipt. */
@@ -56,7 +44,7 @@ const deletionWaitMs = 5_000;
 
 /** Documents as their owners handle them. All of it under the caller's rights; absent and hidden are the same. */
 export function createDocuments(deps: DocumentsDependencies) {
-  const { store, objects, clock, newId, log, settlements } = deps;
+  const { store, files, clock, newId, log, settlements } = deps;
 
   /** Work for what was just committed. Should this fail, the reconciler finds the row; the caller was served. */
   const enqueueIngest = (row: DocumentRow): Promise<void> =>
@@ -80,46 +68,8 @@ export function createDocuments(deps: DocumentsDependencies) {
         ),
       );
 
-  const dropBlob = async (principal: Principal, blobKey: string): Promise<void> => {
-    try {
-      await objects.remove(blobKey);
-      await store.forgetBlob(principal, blobKey);
-    } catch (error) {
-      log.warn({ err: error }, 'a file was not cleared away; the reconciler will');
-    }
-  };
-
-  /**
-   * Takes a file in: streamed to the object store and synced there when this resolves. Whoever receives must then `add`
-   * or `revise` with it, or `drop` it; after an hour it is cleared away.
-   * @throws AppError `too_large` beyond 256 MiB, with nothing left behind.
-   */
-  const receive = async (
-    principal: Principal,
-    stream: Readable,
-    sent: { fileName: string | undefined; contentType: string | undefined },
-  ): Promise<ReceivedFile> => {
-    const blobKey = `documents/${principal.tenantId}/${newId()}`;
-    const hash = createHash('sha256');
-    await store.declareBlob(principal, blobKey, new Date(clock.now().getTime() + uploadLeaseMs));
-    try {
-      const bytes = await objects.put(blobKey, Readable.from(measured(stream, hash), { objectMode: false }));
-      return {
-        blobKey,
-        bytes,
-        hash: hash.digest(),
-        fileName: cleanFileName(sent.fileName),
-        declaredType: declaredType(sent.contentType),
-        beginning: '',
-      };
-    } catch (error) {
-      await dropBlob(principal, blobKey);
-      throw error;
-    }
-  };
-
   const written = async (principal: Principal, result: WriteResult): Promise<WriteResult> => {
-    if (result.releasedBlob) await dropBlob(principal, result.releasedBlob);
+    if (result.releasedBlob) await files.drop(principal, result.releasedBlob);
     if (result.outcome === 'created' || result.outcome === 'replaced') await enqueueIngest(result.row);
     // A new title reaches the index soon; nobody waits for it, and what is not told now is told with the next change.
     if (result.outcome === 'updated') {
@@ -137,7 +87,7 @@ export function createDocuments(deps: DocumentsDependencies) {
     try {
       return await work;
     } catch (error) {
-      if (file && error instanceof AppError) await dropBlob(principal, file.blobKey);
+      if (file && error instanceof AppError) await files.drop(principal, file.blobKey);
       throw error;
     }
   };
@@ -149,21 +99,7 @@ export function createDocuments(deps: DocumentsDependencies) {
   };
 
   return {
-    receive,
-
-    /** Takes in text that came in a JSON body, in the form in which it will be stored. */
-    async receiveText(
-      principal: Principal,
-      sent: string,
-      contentType: string | undefined,
-    ): Promise<ReceivedFile> {
-      const text = cleanText(sent);
-      const stream = Readable.from([Buffer.from(text, 'utf8')]);
-      const file = await receive(principal, stream, { fileName: undefined, contentType });
-      return { ...file, beginning: text.slice(0, 10_000) };
-    },
-
-    drop: (principal: Principal, file: ReceivedFile): Promise<void> => dropBlob(principal, file.blobKey),
+    files,
 
     /**
      * Adds a document, or finds the one that is there already; what `WriteResult.outcome` tells. Durable when this
@@ -271,31 +207,4 @@ export function createDocuments(deps: DocumentsDependencies) {
       return receipt;
     },
   };
-}
-
-/** Passes a stream on, hashing it, and stops it once it is too long. */
-async function* measured(stream: Readable, hash: ReturnType<typeof createHash>): AsyncGenerator<Buffer> {
-  let bytes = 0;
-  for await (const part of stream) {
-    const buffer = Buffer.isBuffer(part) ? part : Buffer.from(part as string);
-    bytes += buffer.length;
-    // The multipart reader cuts a file at the limit and says so beside the stream, not in it.
-    if (bytes > maxFileBytes || (stream as { truncated?: boolean }).truncated) {
-      throw new AppError('too_large', `A file may have at most ${maxFileBytes / 1024 / 1024} MiB.`);
-    }
-    hash.update(buffer);
-    yield buffer;
-  }
-  if ((stream as { truncated?: boolean }).truncated) {
-    throw new AppError('too_large', `A file may have at most ${maxFileBytes / 1024 / 1024} MiB.`);
-  }
-}
-
-/** The media type without parameters; null for those that only say "some bytes". */
-function declaredType(contentType: string | undefined): string | null {
-  const type = contentType?.split(';')[0]?.trim().toLowerCase() ?? '';
-  if (!/^[a-z0-9.+-]{1,100}\/[a-z0-9.+-]{1,100}$/.test(type)) return null;
-  return ['application/octet-stream', 'binary/octet-stream', 'application/binary'].includes(type)
-    ? null
-    : type;
 }

@@ -1,9 +1,9 @@
-import { type Kysely, sql } from 'kysely';
+import { sql } from 'kysely';
 import type { Database, DatabaseScope, Tx } from '../platform/database/database.ts';
-import { AppError } from '../platform/errors.ts';
 import type { Page, PageCursor } from '../platform/page.ts';
 import type { DeletionReceiptRow, DocumentRow, DocumentStatus, KnowledgeTables } from './knowledge-tables.ts';
-import { type Content, decideRevision, type Revision } from './revision.ts';
+import type { Content, Revision } from './revision.ts';
+import { type Db, looseBlob, revise, takeBlob, tellIndex, type WriteResult } from './write-document.ts';
 
 export interface NewDocument {
   readonly id: string;
@@ -20,16 +20,7 @@ export interface NewDocument {
   readonly now: Date;
 }
 
-export interface WriteResult {
-  readonly row: DocumentRow;
-  readonly outcome: 'created' | 'replaced' | 'updated' | 'unchanged';
-  /** A file that no document holds any more, or that none took. */
-  readonly releasedBlob: string | null;
-}
-
 export type DocumentsStore = ReturnType<typeof createDocumentsStore>;
-
-type Db = Kysely<KnowledgeTables>;
 
 /** SQL of documents as callers see them: all of it inside `inTenant`, under row-level security and the readers' policy. */
 export function createDocumentsStore(database: Database) {
@@ -37,25 +28,6 @@ export function createDocumentsStore(database: Database) {
     database.inTenant(scope, (tx) => work(tx.withTables<KnowledgeTables>(), tx));
 
   return {
-    /** Notes a file before it is written, so that it is removed at `removableAt` if nothing comes of it. */
-    declareBlob: (scope: DatabaseScope, blobKey: string, removableAt: Date): Promise<void> =>
-      inTenant(scope, async (db) => {
-        await db
-          .insertInto('loose_blobs')
-          .values({
-            blob_key: blobKey,
-            tenant_id: scope.tenantId,
-            document_id: null,
-            removable_at: removableAt,
-          })
-          .execute();
-      }),
-
-    forgetBlob: (scope: DatabaseScope, blobKey: string): Promise<void> =>
-      inTenant(scope, async (db) => {
-        await db.deleteFrom('loose_blobs').where('blob_key', '=', blobKey).execute();
-      }),
-
     /**
      * Adds a document, or finds that it is there: under the same external id (which is then revised), or, without one,
      * with the same content, title, metadata and readers. Among concurrent calls with the same the first adds.
@@ -250,74 +222,7 @@ function newRow(document: NewDocument): DocumentRow {
   };
 }
 
-/** Applies a revision to a row that this transaction holds locked. */
-async function revise(db: Db, current: DocumentRow, wanted: Revision, now: Date): Promise<WriteResult> {
-  const { change, set, reindex } = decideRevision(current, wanted);
-  if (change === 'content' && wanted.content) {
-    await takeBlob(db, wanted.content.blobKey);
-    await looseBlob(db, current.blob_key, current.tenant_id, current.id, now);
-  } else if (wanted.content) {
-    await db
-      .updateTable('loose_blobs')
-      .set({ removable_at: now })
-      .where('blob_key', '=', wanted.content.blobKey)
-      .execute();
-  }
-  if (change === 'none')
-    return { row: current, outcome: 'unchanged', releasedBlob: wanted.content?.blobKey ?? null };
-  const row = await db
-    .updateTable('documents')
-    .set({ ...set, updated_at: now })
-    .where('id', '=', current.id)
-    .returningAll()
-    .executeTakeFirstOrThrow()
-    .catch(refuseHidingFromOneself);
-  if (reindex) await tellIndex(db, row.tenant_id, row.id, 'upsert', now);
-  return change === 'content'
-    ? { row, outcome: 'replaced', releasedBlob: current.blob_key }
-    : { row, outcome: 'updated', releasedBlob: wanted.content?.blobKey ?? null };
-}
-
 /** One writer at a time for what must be unique among the documents a caller sees; held to the transaction's end. */
 async function lock(tx: Tx, tenantId: string, key: string): Promise<void> {
   await sql`select pg_advisory_xact_lock(hashtextextended(${`document ${tenantId} ${key}`}, 0))`.execute(tx);
-}
-
-async function takeBlob(db: Db, blobKey: string): Promise<void> {
-  const taken = await db.deleteFrom('loose_blobs').where('blob_key', '=', blobKey).executeTakeFirst();
-  if (taken.numDeletedRows === 1n) return;
-  throw new AppError('conflict', 'The upload took so long that its file was cleared away. Send it again.');
-}
-
-async function looseBlob(db: Db, blobKey: string, tenantId: string, documentId: string, now: Date) {
-  await db
-    .insertInto('loose_blobs')
-    .values({ blob_key: blobKey, tenant_id: tenantId, document_id: documentId, removable_at: now })
-    .execute();
-}
-
-async function tellIndex(
-  db: Db,
-  tenantId: string,
-  documentId: string,
-  change: 'upsert' | 'delete',
-  now: Date,
-) {
-  await db
-    .insertInto('index_changes')
-    .values({ tenant_id: tenantId, document_id: documentId, change, created_at: now })
-    .execute();
-}
-
-const rowSecurityViolation = '42501';
-
-function refuseHidingFromOneself(error: unknown): never {
-  if ((error as { code?: string }).code === rowSecurityViolation) {
-    throw new AppError(
-      'invalid',
-      'With these readers you could no longer see the document yourself. Add a role, a group or a user of yours, or ask an administrator.',
-      { errors: [{ path: 'acl', message: 'leaves you out' }], cause: error },
-    );
-  }
-  throw error;
 }

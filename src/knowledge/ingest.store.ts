@@ -1,4 +1,4 @@
-import { type Kysely, sql } from 'kysely';
+import { sql } from 'kysely';
 import type { Database } from '../platform/database/database.ts';
 import type { Chunk } from './chunking/chunk-text.ts';
 import {
@@ -8,6 +8,7 @@ import {
   type TextPart,
   unfinishedStatuses,
 } from './knowledge-tables.ts';
+import { type Db, tellIndex } from './write-document.ts';
 
 /** What was read out of a file, ready to be stored. */
 export interface ReadDocument {
@@ -86,7 +87,7 @@ export function createIngestStore(database: Database) {
             .executeTakeFirst();
           if (!current) throw new Superseded();
           await dropVersions(tx, row.id, [row.version, current.searchable_version ?? row.version]);
-          await tellIndex(tx, row.tenant_id, row.id, now);
+          await tellIndex(tx, row.tenant_id, row.id, 'upsert', now);
         });
         return true;
       } catch (error) {
@@ -111,7 +112,8 @@ export function createIngestStore(database: Database) {
           .executeTakeFirst();
         if (!row) return false;
         // The index still holds the chunks of the version before; it is told to let them go.
-        if ((await dropVersions(tx, id, [version])) > 0) await tellIndex(tx, row.tenant_id, id, now);
+        if ((await dropVersions(tx, id, [version])) > 0)
+          await tellIndex(tx, row.tenant_id, id, 'upsert', now);
         return true;
       }),
 
@@ -150,8 +152,6 @@ export function createIngestStore(database: Database) {
   };
 }
 
-type Db = Kysely<KnowledgeTables>;
-
 async function insertPart(db: Db, row: DocumentRow, part: TextPart): Promise<void> {
   await db
     .insertInto('document_texts')
@@ -186,11 +186,4 @@ async function dropVersions(db: Db, id: string, keep: readonly number[]): Promis
     .where('version', 'not in', keep)
     .executeTakeFirst();
   return Number(dropped.numDeletedRows);
-}
-
-async function tellIndex(db: Db, tenantId: string, documentId: string, now: Date): Promise<void> {
-  await db
-    .insertInto('index_changes')
-    .values({ tenant_id: tenantId, document_id: documentId, change: 'upsert', created_at: now })
-    .execute();
 }

@@ -13,7 +13,9 @@ import { createIndexFeed } from './index-feed.store.ts';
 import { createIngestStore } from './ingest.store.ts';
 import { createIngest, type IndexNow, type ParseFile } from './ingest.ts';
 import { createIngestMetrics } from './ingest-metrics.ts';
+import { createLooseBlobsStore } from './loose-blobs.store.ts';
 import { createPassagesStore } from './passages.store.ts';
+import { createReceivedFiles } from './received-files.ts';
 import { createReconciler } from './reconcile.ts';
 import { createSettlements } from './settlements.ts';
 
@@ -28,6 +30,8 @@ export interface KnowledgeDependencies {
   readonly indexHolds: (tenantId: string, documentId: string) => Promise<number>;
   /** Other places that hold what was made of documents, such as cached answers. */
   readonly derivedPlaces?: readonly DerivedPlace[];
+  /** Bytes of one uploaded file; 256 MiB when not given. */
+  readonly maxFileBytes?: number;
   readonly clock: Clock;
   readonly newId: NewId;
   readonly log: Log;
@@ -41,6 +45,7 @@ export function createKnowledge(deps: KnowledgeDependencies) {
   const { database, objects, jobs, clock, log } = deps;
   const ingestStore = createIngestStore(database);
   const deletionStore = createDeletionStore(database);
+  const blobs = createLooseBlobsStore(database);
   const settlements = createSettlements(clock);
   const metrics = createIngestMetrics(deps.metrics, clock, ingestStore.countUnfinished);
   const index: DerivedPlace = {
@@ -56,6 +61,7 @@ export function createKnowledge(deps: KnowledgeDependencies) {
   const deletions = jobs.register(
     createDeletion({
       store: deletionStore,
+      blobs,
       objects,
       derivedPlaces: [index, ...(deps.derivedPlaces ?? [])],
       settlements,
@@ -66,6 +72,7 @@ export function createKnowledge(deps: KnowledgeDependencies) {
   const reconciler = createReconciler({
     ingestStore,
     deletionStore,
+    blobs,
     ingests,
     deletions,
     objects,
@@ -79,6 +86,7 @@ export function createKnowledge(deps: KnowledgeDependencies) {
     documents: createDocuments({
       ...deps,
       store: createDocumentsStore(database),
+      files: createReceivedFiles({ ...deps, store: blobs }),
       ingests,
       deletions,
       settlements,

@@ -7,11 +7,13 @@ import { type DeletionInput, deletionJobId } from './deletion.ts';
 import type { IngestStore, UnfinishedDocument } from './ingest.store.ts';
 import { type IngestInput, ingestJobId } from './ingest.ts';
 import type { IngestMetrics } from './ingest-metrics.ts';
+import type { LooseBlobsStore } from './loose-blobs.store.ts';
 import type { Settlements } from './settlements.ts';
 
 export interface ReconcileDependencies {
   readonly ingestStore: IngestStore;
   readonly deletionStore: DeletionStore;
+  readonly blobs: LooseBlobsStore;
   readonly ingests: JobQueue<IngestInput>;
   readonly deletions: JobQueue<DeletionInput>;
   readonly objects: Objects;
@@ -32,7 +34,7 @@ const maxAttempts = 10;
  * that no document holds.
  */
 export function createReconciler(deps: ReconcileDependencies) {
-  const { ingestStore, deletionStore, ingests, deletions, objects, clock, log } = deps;
+  const { ingestStore, deletionStore, blobs, ingests, deletions, objects, clock, log } = deps;
   let stopping = new AbortController();
   let loop: Promise<void> = Promise.resolve();
 
@@ -93,10 +95,10 @@ export function createReconciler(deps: ReconcileDependencies) {
   const removeLooseBlobs = async (): Promise<void> => {
     let keys: string[];
     do {
-      keys = await deletionStore.removableBlobs(clock.now(), pageSize);
+      keys = await blobs.removable(clock.now(), pageSize);
       for (const key of keys) {
         await objects.remove(key);
-        await deletionStore.forgetBlob(key);
+        await blobs.forgetAsPlatform(key);
       }
     } while (keys.length === pageSize && !stopping.signal.aborted);
   };

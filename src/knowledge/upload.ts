@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import type { FastifyRequest } from '../platform/api.ts';
 import { AppError } from '../platform/errors.ts';
 import { uploadFields } from './documents.schema.ts';
-import { maxFileBytes, type ReceivedFile } from './documents.service.ts';
+import { fileTooLarge, type ReceivedFile } from './received-files.ts';
 
 /** What a multipart form holds beside its file: boundaries, names, fields. */
 const formOverheadBytes = 2 * 1024 * 1024;
@@ -16,6 +16,7 @@ export interface Upload {
 
 /** Where an upload's file goes while the rest of the form is still on its way. */
 export interface FileReceiver {
+  readonly maxFileBytes: number;
   receive(part: MultipartFile): Promise<ReceivedFile>;
   drop(file: ReceivedFile): Promise<void>;
 }
@@ -26,8 +27,10 @@ export interface FileReceiver {
  * @throws AppError `too_large`, `invalid`, `bad_request`, `client_gone`.
  */
 export async function readUpload(request: FastifyRequest, receiver: FileReceiver): Promise<Upload> {
+  const { maxFileBytes } = receiver;
   // Said in advance, it need not be read to be refused.
-  if (Number(request.headers['content-length'] ?? 0) > maxFileBytes + formOverheadBytes) throw tooLarge();
+  if (Number(request.headers['content-length'] ?? 0) > maxFileBytes + formOverheadBytes)
+    throw fileTooLarge(maxFileBytes);
   let file: ReceivedFile | undefined;
   try {
     const fields: Record<string, unknown> = {};
@@ -38,7 +41,7 @@ export async function readUpload(request: FastifyRequest, receiver: FileReceiver
     return { file, fields: checkedFields(fields) };
   } catch (error) {
     if (file) await receiver.drop(file);
-    throw inOurWords(error);
+    throw inOurWords(error, maxFileBytes);
   }
 }
 
@@ -69,16 +72,12 @@ function wrongField(path: string, message: string): AppError {
   return new AppError('invalid', `${path}: ${message}`, { errors: [{ path, message }] });
 }
 
-function tooLarge(): AppError {
-  return new AppError('too_large', `A file may have at most ${maxFileBytes / 1024 / 1024} MiB.`);
-}
-
 /** What the form reader complains of. */
-function inOurWords(error: unknown): unknown {
+function inOurWords(error: unknown, maxFileBytes: number): unknown {
   if (error instanceof AppError) return error;
   switch ((error as { code?: string }).code) {
     case 'FST_REQ_FILE_TOO_LARGE':
-      return tooLarge();
+      return fileTooLarge(maxFileBytes);
     case 'FST_FILES_LIMIT':
       return wrongField('file', 'one file per request');
     case 'FST_FIELDS_LIMIT':

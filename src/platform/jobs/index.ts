@@ -1,8 +1,8 @@
+export type { JobState } from './job-records.ts';
 export {
   createJobs,
   type JobDefinition,
   type JobQueue,
-  type JobState,
   type Jobs,
   type JobsSettings,
   type RunStep,

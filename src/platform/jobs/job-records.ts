@@ -1,5 +1,13 @@
 import { DBOS } from '@dbos-inc/dbos-sdk';
-import type { JobState } from './jobs.ts';
+
+export type JobState =
+  | 'waiting'
+  | 'running'
+  | 'done'
+  /** Threw, or was cancelled. */
+  | 'failed'
+  /** Was running each time when the process ended, `maxRecoveries` times. */
+  | 'given_up';
 
 const stateOfStatus: Readonly<Record<string, JobState>> = {
   ENQUEUED: 'waiting',

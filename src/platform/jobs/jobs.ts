@@ -3,7 +3,7 @@ import pg from 'pg';
 import type { Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { forgetFinishedJobs, jobStates } from './job-records.ts';
+import { forgetFinishedJobs, type JobState, jobStates } from './job-records.ts';
 
 /** What a finished step hands on, and so what is stored of it: ids and figures, never content. */
 export type StepResult = string | number | boolean | null | { readonly [name: string]: StepResult };
@@ -42,15 +42,6 @@ export interface JobDefinition<Input extends StepResult> {
   /** How often a job that was running when the process ended is taken up again before it is given up. */
   readonly maxRecoveries: number;
 }
-
-export type JobState =
-  | 'waiting'
-  | 'running'
-  | 'done'
-  /** Threw, or was cancelled. */
-  | 'failed'
-  /** Was running each time when the process ended, `maxRecoveries` times. */
-  | 'given_up';
 
 export interface JobQueue<Input extends StepResult> {
   /**
