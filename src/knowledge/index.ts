@@ -8,5 +8,6 @@ export type { IndexableChunk, IndexableDocument, IndexChange, IndexFeed } from '
 export type { IndexNow, ParsedFile, ParseFile } from './ingest.ts';
 export { createKnowledge, type Knowledge, type KnowledgeDependencies } from './knowledge.ts';
 export type { Metadata } from './knowledge-tables.ts';
+export { createParser, type ParseLimits, type Parser, type ParserDeps } from './parsing/parser.ts';
 export type { Passage, PassagesStore, Span } from './passages.store.ts';
 export type { ReceivedFile, ReceivedFiles } from './received-files.ts';

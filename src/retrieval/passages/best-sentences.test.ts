@@ -1,0 +1,83 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { bestSentences, quotePassages } from './best-sentences.ts';
+
+const TEXT =
+  'Gatehouse starts on one command. Backups run every six hours. They are kept for thirty days. ' +
+  'Each backup is verified by restoring it. The weather does not matter.';
+const cut = (text: string, { start, end }: { start: number; end: number }) => text.slice(start, end);
+
+describe('bestSentences', () => {
+  it('finds the sentence that speaks of the question, at its exact offsets', () => {
+    const [best] = bestSentences('How often do backups run?', TEXT);
+    expect(best && cut(TEXT, best)).toBe('Backups run every six hours.');
+  });
+
+  it('joins neighbours that each bring something', () => {
+    const [best] = bestSentences('How often do backups run and for how many days are they kept?', TEXT);
+    expect(best && cut(TEXT, best)).toBe('Backups run every six hours. They are kept for thirty days.');
+  });
+
+  it('finds nothing where no content word is shared', () => {
+    expect(bestSentences('Who wrote the opera?', TEXT)).toEqual([]);
+    expect(bestSentences('', TEXT)).toEqual([]);
+    expect(bestSentences('What is it?', '')).toEqual([]);
+  });
+
+  it('keeps within its bounds, whole sentences only, without overlap', () => {
+    const word = fc.constantFrom('backups', 'restore', 'days', 'the', 'hours', 'kept');
+    const sentence = fc.array(word, { minLength: 1, maxLength: 8 }).map((words) => `So ${words.join(' ')}. `);
+    const limits = fc.record({
+      maxSentences: fc.integer({ min: 1, max: 5 }),
+      maxCharacters: fc.integer({ min: 1, max: 120 }),
+    });
+    fc.assert(
+      fc.property(fc.array(sentence, { maxLength: 10 }), limits, (sentences, options) => {
+        const text = sentences.join('');
+        const found = bestSentences('How many hours are backups kept?', text, options);
+        const count = found.reduce((sum, match) => sum + (cut(text, match).match(/\./g)?.length ?? 0), 0);
+        expect(count).toBeLessThanOrEqual(options.maxSentences);
+        const characters = found.reduce((sum, { start, end }) => sum + end - start, 0);
+        if (found.length > 1) expect(characters).toBeLessThanOrEqual(options.maxCharacters);
+        const inOrder = found.toSorted((a, b) => a.start - b.start);
+        for (const [index, match] of inOrder.entries()) {
+          expect(cut(text, match)).toMatch(/^So .*\.$/);
+          expect(match.start).toBeGreaterThanOrEqual(inOrder[index - 1]?.end ?? 0);
+        }
+      }),
+    );
+  });
+});
+
+describe('quotePassages', () => {
+  const score = 1;
+
+  it('quotes the best sentence of the best passages and leaves out those far behind', () => {
+    const passages = [
+      { text: TEXT, score },
+      { text: 'Lunch is at noon. Backups are mentioned here too.', score: 0.4 },
+    ];
+    const quotes = quotePassages('How often do backups run?', passages);
+    expect(quotes.map(({ passage }) => passage)).toEqual([0]);
+    expect(quotes.map((quote) => cut(TEXT, quote))).toEqual(['Backups run every six hours.']);
+  });
+
+  it('does not say the same twice', () => {
+    const quotes = quotePassages('How often do backups run?', [
+      { text: TEXT, score },
+      { text: `Another copy. ${TEXT}`, score },
+    ]);
+    expect(quotes).toHaveLength(1);
+  });
+
+  it('does not break off before the rows it announces', () => {
+    const text =
+      'The tiers have these bursts of queries:\n\n| tier | burst |\n| free | 2 |\n| starter | 20 |\n\nMore text follows.';
+    const [quote] = quotePassages('What bursts of queries do the tiers have?', [{ text, score }]);
+    expect(quote && cut(text, quote)).toBe(text.slice(0, text.indexOf('\n\nMore')));
+  });
+
+  it('quotes nothing without passages', () => {
+    expect(quotePassages('How often do backups run?', [])).toEqual([]);
+  });
+});

@@ -1,0 +1,119 @@
+import { contentWords, createStemmer, isAskingWord, isStopWord, wordsOf } from './terms.ts';
+
+/**
+ * What a question asks for, in three readings of it: stems (any form of a word), words (the very form) and pairs
+ * (two stems side by side).
+ */
+export interface QuestionItems {
+  readonly stems: ReadonlySet<string>;
+  readonly words: ReadonlySet<string>;
+  readonly pairs: ReadonlySet<string>;
+}
+
+export const KINDS = ['stems', 'words', 'pairs'] as const;
+
+/** A question ready to be looked for in texts. */
+export interface Question {
+  readonly items: QuestionItems;
+  /** Which of the question's items a text has. */
+  find(text: string): QuestionItems;
+  /** Whether an item belongs to the asking rather than to what is asked. */
+  isAsking(item: string): boolean;
+}
+
+/** Items of a question beyond this many say nothing new; pasted essays must not cost more. */
+const MAX_ITEMS = 64;
+
+/** Takes a question apart: its content words, up to 64 distinct ones. */
+export function parseQuestion(text: string): Question {
+  const stem = createStemmer();
+  const words = [...new Set(contentWords(text))].slice(0, MAX_ITEMS);
+  const inOrder = contentWords(text)
+    .slice(0, 4 * MAX_ITEMS)
+    .map(stem);
+  const items: QuestionItems = {
+    words: new Set(words),
+    stems: new Set(words.map(stem)),
+    pairs: new Set(pairsOf(inOrder).slice(0, MAX_ITEMS)),
+  };
+  const asking = new Set(words.filter(isAskingWord).flatMap((word) => [word, stem(word)]));
+  return { items, find: createFinder(items, stem), isAsking: (item) => asking.has(item) };
+}
+
+/** Looks for the wanted items in a text. Most words are told apart by their first letters, before any stemming. */
+function createFinder(
+  wanted: QuestionItems,
+  stem: (word: string) => string,
+): (text: string) => QuestionItems {
+  const beginnings = new Set([...wanted.stems].map(beginningOf));
+  return (text) => {
+    const found = { stems: new Set<string>(), words: new Set<string>(), pairs: new Set<string>() };
+    let previous = '';
+    for (const word of wordsOf(text)) {
+      const stemmed = beginnings.has(beginningOf(word)) ? stem(word) : '';
+      if (wanted.stems.has(stemmed)) {
+        found.stems.add(stemmed);
+        if (wanted.words.has(word)) found.words.add(word);
+        const pair = `${previous} ${stemmed}`;
+        if (wanted.pairs.has(pair)) found.pairs.add(pair);
+        previous = stemmed;
+      } else if (!isStopWord(word)) {
+        previous = '';
+      }
+    }
+    return found;
+  };
+}
+
+/** Two letters that stemming leaves alone; only `y` may become `i` (dying, die). */
+const beginningOf = (word: string) => word.slice(0, 2).replace('y', 'i');
+
+/** Neighbours in order, as single strings. */
+function pairsOf(stems: readonly string[]): string[] {
+  return stems.slice(1).map((stemmed, index) => `${stems[index]} ${stemmed}`);
+}
+
+/** All that several texts have together. */
+export function together(parts: readonly QuestionItems[]): QuestionItems {
+  const all = { stems: new Set<string>(), words: new Set<string>(), pairs: new Set<string>() };
+  for (const part of parts) for (const kind of KINDS) for (const item of part[kind]) all[kind].add(item);
+  return all;
+}
+
+/** How telling each item of a question is. */
+export type QuestionWeights = Readonly<Record<(typeof KINDS)[number], Weights>>;
+
+export interface Weights {
+  readonly of: ReadonlyMap<string, number>;
+  readonly total: number;
+}
+
+/** Words of asking weigh this share of what they would: a source that says "according to" answers no better. */
+const ASKING_SHARE = 0.3;
+
+/**
+ * Weighs the question's items by how few of the given texts have them: ln(1 + (N − n + ½) / (n + ½)), the inverse
+ * document frequency of BM25 (Robertson & Zaragoza, 2009; with 1 + so that it stays positive) taken over the
+ * candidate passages rather than the whole index. What all candidates share says nothing about which of them
+ * answers, and what none of them has says that the answer may not be there.
+ */
+export function weighQuestion(question: Question, texts: readonly QuestionItems[]): QuestionWeights {
+  const weigh = (kind: (typeof KINDS)[number]): Weights => {
+    const of = new Map<string, number>();
+    for (const item of question.items[kind]) {
+      const having = texts.reduce((count, text) => count + (text[kind].has(item) ? 1 : 0), 0);
+      const rarity = Math.log(1 + (texts.length - having + 0.5) / (having + 0.5));
+      of.set(item, question.isAsking(item) ? rarity * ASKING_SHARE : rarity);
+    }
+    return { of, total: [...of.values()].reduce((sum, weight) => sum + weight, 0) };
+  };
+  return { stems: weigh('stems'), words: weigh('words'), pairs: weigh('pairs') };
+}
+
+/** Share of the weight of the question's items that are found, 0 to 1; 0 when there is nothing to look for. */
+export function shareFound({ of, total }: Weights, found: ReadonlySet<string>): number {
+  if (total === 0) return 0;
+  let weight = 0;
+  for (const item of found) weight += of.get(item) ?? 0;
+  return weight / total;
+}
