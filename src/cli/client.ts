@@ -95,7 +95,7 @@ export function createClient(settings: ClientSettings): Client {
       });
     } catch (cause) {
       signal?.throwIfAborted();
-      throw noServer(url, cause);
+      throw ownReadProblem(cause) ?? noServer(url, cause);
     }
     if (!response.ok) throw await refusalOf(response, { url, hasKey: apiKey !== null });
     return response;
@@ -149,6 +149,15 @@ export function waitBefore(attempt: number, error: unknown): number | null {
   const named = error instanceof ServerRefusal ? error.retryAfterSeconds : null;
   const waitMs = named === null ? firstWaitMs * 2 ** (attempt - 1) : named * 1_000;
   return waitMs <= longestWaitMs ? waitMs : null;
+}
+
+/** A body that could not be read on this side, such as a file that changed meanwhile, is no fault of the server's. */
+function ownReadProblem(error: unknown): Error | null {
+  for (let at: unknown = error, depth = 0; at instanceof Error && depth < 5; depth++) {
+    if (at.name === 'NotReadableError') return at;
+    at = at.cause;
+  }
+  return null;
 }
 
 async function readJson(response: Response, url: string): Promise<unknown> {

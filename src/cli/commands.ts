@@ -1,5 +1,6 @@
 import { clientOptions } from './client-options.ts';
 import { type Command, commonOptions, defineCommand } from './command.ts';
+import { readExtensions } from './ingest/find-files.ts';
 
 /** Every command there is, in the order in which the help shows them. */
 export const commands: readonly Command[] = [
@@ -28,6 +29,48 @@ export const commands: readonly Command[] = [
     examples: ['DATABASE_URL=postgres://gatehouse@db.internal/gatehouse gatehouse migrate'],
     run: async (_values, _given, { environment, output }) =>
       (await import('./migrate.ts')).migrate(environment, output),
+  }),
+  defineCommand({
+    name: 'ingest',
+    summary: 'send files and folders to a running server',
+    description: `Sends each file as a document and waits until it can be searched. Of folders it takes, all the way down, the files that end in ${readExtensions.join(' ')}, without dot files and node_modules. A document is known by the path of its file below the base folder: the next run revises what has changed and leaves the rest alone. Without the acl options everyone in the tenant may read new documents.`,
+    arguments: '<path>…',
+    least: 1,
+    most: 1_000,
+    options: {
+      base: {
+        type: 'string',
+        value: 'folder',
+        help: 'the folder that paths count from; else the current one',
+      },
+      wait: { type: 'boolean', help: 'wait until everything is searchable (the default)' },
+      'acl-groups': { type: 'string', value: 'a,b', help: 'groups that may read the documents' },
+      'acl-roles': { type: 'string', value: 'a,b', help: 'roles that may read them' },
+      'acl-users': { type: 'string', value: 'a,b', help: 'ids of users or keys that may read them' },
+      concurrency: {
+        type: 'string',
+        value: 'n',
+        help: 'files under way at a time, from 1 to 16; 4 when left out',
+      },
+      'max-files': {
+        type: 'string',
+        value: 'n',
+        help: 'refuse to begin with more than this; 10000 when left out',
+      },
+      ...clientOptions,
+      ...commonOptions,
+    },
+    examples: [
+      'gatehouse ingest docs',
+      'gatehouse ingest handbook.pdf policies/ --acl-groups hr,legal',
+      'gatehouse ingest /srv/wiki --base /srv --no-wait --json',
+    ],
+    exits: {
+      1: 'a file failed, or the whole did; the end of what is shown says which and why',
+      130: 'interrupted',
+    },
+    run: async (values, given, context) =>
+      (await import('./ingest/ingest.ts')).ingest(given, values, context),
   }),
   defineCommand({
     name: 'keys create',
