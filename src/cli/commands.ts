@@ -31,6 +31,28 @@ export const commands: readonly Command[] = [
       (await import('./migrate.ts')).migrate(environment, output),
   }),
   defineCommand({
+    name: 'ask',
+    summary: 'ask the documents of a running server',
+    description:
+      'Answers from the documents that your key may read, and names for each answer the documents and characters that it rests on. On a terminal the answer appears as it is made.',
+    arguments: '"<question>"',
+    least: 1,
+    most: 1,
+    options: {
+      model: { type: 'string', value: 'name', help: 'a route, or provider/model; else what the routes name' },
+      stream: { type: 'boolean', help: 'show the answer as it is made (the default on a terminal)' },
+      ...clientOptions,
+      ...commonOptions,
+    },
+    examples: [
+      'gatehouse ask "How does Gatehouse keep tenants apart?"',
+      'gatehouse ask "What is our notice period?" --tenant acme --json',
+    ],
+    exits: { 3: 'the sources do not cover the question' },
+    run: async (values, [question = ''], context) =>
+      (await import('./ask.ts')).ask(question, values, context),
+  }),
+  defineCommand({
     name: 'ingest',
     summary: 'send files and folders to a running server',
     description: `Sends each file as a document and waits until it can be searched. Of folders it takes, all the way down, the files that end in ${readExtensions.join(' ')}, without dot files and node_modules. A document is known by the path of its file below the base folder: the next run revises what has changed and leaves the rest alone. Without the acl options everyone in the tenant may read new documents.`,
