@@ -170,4 +170,23 @@ export const commands: readonly Command[] = [
     exits: { 1: 'there is a problem' },
     run: async (values, _given, context) => (await import('./doctor/doctor.ts')).doctor(values, context),
   }),
+  defineCommand({
+    name: 'eval',
+    summary: 'score passage retrieval on a judged set',
+    description:
+      'Cuts, indexes, searches and quotes the documents of a judged set with the parts that the server uses, and scores the outcome against the marked characters: recall by span, nDCG@10, MRR@10, precision of citations, each with its 95 % interval. Needs no server.',
+    arguments: '',
+    least: 0,
+    most: 0,
+    options: {
+      set: { type: 'string', value: 'folder', help: 'the judged set: questions.csv and corpora/<name>.md' },
+      out: { type: 'string', value: 'file', help: 'also write the scores there, as JSON' },
+      ...commonOptions,
+    },
+    examples: [
+      'gatehouse eval --set test/fixtures/judged-set',
+      'gatehouse eval --set ./judged --out scores.json',
+    ],
+    run: async (values, _given, context) => (await import('./eval.ts')).evaluateSet(values, context),
+  }),
 ];
