@@ -1,0 +1,260 @@
+import type { Principal } from '../access/index.ts';
+import type { Clock } from '../platform/clock.ts';
+import type { DatabaseScope } from '../platform/database/database.ts';
+import { AppError } from '../platform/errors.ts';
+import type { Log } from '../platform/log.ts';
+import type { IndexCandidate, SearchIndex } from './index/search-index.ts';
+import type { KnownGeneration } from './index-generations.store.ts';
+import { beingMended, type Indexing } from './indexing.ts';
+import type { Caller, Embed, EmbeddingModel } from './model-calls.ts';
+import { within } from './patience.ts';
+import { type Ranked, rankFound, type SearchMode } from './rank-found.ts';
+
+/** A chunk of a document as its reader sees it; `text` is the stored text from `start` to `end`. */
+export interface Passage {
+  readonly chunkId: string;
+  readonly documentId: string;
+  readonly title: string;
+  readonly text: string;
+  readonly start: number;
+  readonly end: number;
+  readonly heading: string;
+  readonly metadata: Readonly<Record<string, string | number | boolean>>;
+}
+
+/** What a search is narrowed to; empty means everything that the caller may read. */
+export interface SearchFilters {
+  readonly documentIds?: readonly string[] | undefined;
+  /** Documents whose metadata has each of these members with this very value. */
+  readonly metadata?: Readonly<Record<string, string | number | boolean>> | undefined;
+}
+
+export interface FindPassagesDependencies {
+  readonly index: Pick<SearchIndex, 'lexical' | 'vector' | 'statistics'>;
+  readonly indexing: Pick<Indexing, 'forSearch' | 'repair'>;
+  /** The passages of these ids (at most 1,000) that the caller may read now, in one transaction. */
+  readonly readPassages: (scope: DatabaseScope, chunkIds: readonly string[]) => Promise<readonly Passage[]>;
+  /** Up to `limit` documents that the caller may read and the filters let through. */
+  readonly readableDocuments: (
+    scope: DatabaseScope,
+    filters: SearchFilters,
+    limit: number,
+  ) => Promise<readonly string[]>;
+  readonly embed: Embed;
+  readonly embeddingModelFor: (principal: Principal) => EmbeddingModel | null;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export interface SearchQuestion {
+  readonly query: string;
+  /** Absent: hybrid where there are vectors, else lexical. */
+  readonly mode?: SearchMode | undefined;
+  readonly filters: SearchFilters;
+}
+
+export interface FoundPassages {
+  /** Best first, at most 50. */
+  readonly passages: readonly Ranked<Passage>[];
+  /** What was done, which is less than what was asked for when there are no vectors. */
+  readonly mode: SearchMode;
+  readonly embeddingTokens: number;
+  /** Of embedding the question; null when that model has no price. */
+  readonly costNanoUsd: bigint | null;
+  readonly warnings: readonly string[];
+}
+
+export type FindPassages = (caller: Caller, question: SearchQuestion) => Promise<FoundPassages>;
+
+/** Passages that are ranked, if the caller may read that many: as many as the evaluator ranks. */
+const ranked = 50;
+/** When too few of the proposed passages may be read, twice as many are asked for, up to this many in all. */
+const maxProposed = 800;
+/** Documents to which the index can be narrowed. */
+const maxNarrowedTo = 1_000;
+/** A question that is not embedded by then is searched by its words. */
+const embeddingPatienceMs = 5_000;
+
+/**
+ * Finds passages for a question: the index proposes, the database disposes. Every passage comes out of one
+ * transaction under the caller's rights, the last thing that is read; what the index says of others goes nowhere.
+ */
+export function createFindPassages(deps: FindPassagesDependencies): FindPassages {
+  const { index, indexing, readPassages, readableDocuments, clock, log } = deps;
+
+  return async (caller, question) => {
+    try {
+      return await find(caller, question);
+    } catch (error) {
+      if (error instanceof Switched) return find(caller, question);
+      throw error;
+    }
+  };
+
+  async function find(caller: Caller, question: SearchQuestion): Promise<FoundPassages> {
+    const scope = caller.principal;
+    const generation = await indexing.forSearch(scope.tenantId);
+    const { vector, ...plan } = await planFor(caller, question, generation);
+    const narrowed = hasFilters(question.filters)
+      ? await readableDocuments(scope, question.filters, maxNarrowedTo + 1)
+      : null;
+    if (generation === null || narrowed?.length === 0) return { ...plan, passages: [] };
+    const target: Target = { generation, mode: plan.mode, vector, question };
+    const documentIds = narrowed && narrowed.length <= maxNarrowedTo ? narrowed : undefined;
+    const found = (await dispose(scope, target, documentIds)) ?? (await disposeWithinReadable(scope, target));
+    return { ...plan, passages: rankFound(plan.mode, question.query, found) };
+  }
+
+  /** Asks for more until enough may be read or there is no more. Null: too few even then. */
+  async function dispose(scope: DatabaseScope, target: Target, documentIds: readonly string[] | undefined) {
+    for (let limit = ranked; ; limit = Math.min(limit * 2, maxProposed)) {
+      const proposed = await propose(scope.tenantId, target, limit, documentIds);
+      const lists = [proposed.lexical, proposed.vector];
+      const chunkIds = [...new Set(lists.flat().map(({ chunkId }) => chunkId))];
+      const readable = await readPassages(scope, chunkIds);
+      const passages = new Map(
+        readable.filter(fits(target.question.filters)).map((passage) => [passage.chunkId, passage]),
+      );
+      const found = {
+        lexical: proposed.lexical.flatMap(({ chunkId }) => passages.get(chunkId) ?? []),
+        vector: proposed.vector.flatMap(({ chunkId, score }) => {
+          const passage = passages.get(chunkId);
+          return passage ? [{ ...passage, similarity: score }] : [];
+        }),
+      };
+      const enough =
+        (found.lexical.length >= ranked || proposed.lexical.length < limit) &&
+        (found.vector.length >= ranked || proposed.vector.length < limit);
+      if (!enough && limit < mostProposed(target.mode)) continue;
+      if (!enough && !documentIds) return null;
+      // As many as if nothing but what may be read had been proposed.
+      return { lexical: found.lexical.slice(0, ranked), vector: found.vector.slice(0, ranked) };
+    }
+  }
+
+  /** For a caller who may read little of a large tenant: the index looks among those documents only. */
+  async function disposeWithinReadable(scope: DatabaseScope, target: Target) {
+    const readable = await readableDocuments(scope, target.question.filters, maxNarrowedTo);
+    return (await dispose(scope, target, readable)) ?? { lexical: [], vector: [] };
+  }
+
+  async function propose(
+    tenantId: string,
+    { generation, mode, vector: wanted, question }: Target,
+    limit: number,
+    documentIds: readonly string[] | undefined,
+  ): Promise<{ lexical: IndexCandidate[]; vector: IndexCandidate[] }> {
+    const options = { limit, ...(documentIds && { documentIds }) };
+    try {
+      const [lexical, vector] = await Promise.all([
+        mode === 'vector' ? [] : index.lexical(tenantId, generation, question.query, options),
+        wanted === null ? [] : index.vector(tenantId, generation, wanted, options),
+      ]);
+      // An index that is not there proposes nothing, and that must not read as "nothing is known".
+      const isThere =
+        lexical.length + vector.length > 0 ||
+        (await index.statistics(tenantId, generation)).state === 'ready';
+      if (isThere) return { lexical, vector };
+    } catch (error) {
+      if (!(error instanceof AppError && error.code === 'dependency_down')) throw error;
+      indexing.repair(tenantId);
+      throw beingMended(error);
+    }
+    if ((await indexing.forSearch(tenantId))?.number !== generation.number) throw new Switched();
+    indexing.repair(tenantId);
+    throw beingMended();
+  }
+
+  /** Which search it will be, with the question's vector where it takes one. */
+  async function planFor(
+    caller: Caller,
+    { query, mode = 'hybrid' }: SearchQuestion,
+    generation: KnownGeneration | null,
+  ): Promise<Plan> {
+    if (mode === 'lexical') return byWords();
+    const model = deps.embeddingModelFor(caller.principal);
+    if (mode === 'vector') requireVectors(model, generation);
+    if (!model || generation?.embeddingModel !== model.identity)
+      return { ...byWords(), mode: mode === 'vector' ? mode : 'lexical' };
+    try {
+      const { vectors, usage, costNanoUsd } = await within(
+        clock,
+        embeddingPatienceMs,
+        [caller.signal],
+        (signal) => deps.embed({ ...caller, signal }, { model: model.name, inputs: [query] }),
+      );
+      const [vector] = vectors;
+      if (vector?.length !== generation.dimensions)
+        throw new AppError('upstream_failed', 'The embedding model has changed.');
+      return { mode, vector: vector ?? null, embeddingTokens: usage.inputTokens, costNanoUsd, warnings: [] };
+    } catch (error) {
+      if (mode === 'vector' || caller.signal.aborted) throw error;
+      log.warn(
+        { err: error, correlation_id: caller.correlationId },
+        'a question was searched by its words only',
+      );
+      return byWords(['The embedding model did not answer, so passages were searched by their words only.']);
+    }
+  }
+}
+
+interface Plan {
+  readonly mode: SearchMode;
+  readonly vector: Float32Array | null;
+  readonly embeddingTokens: number;
+  readonly costNanoUsd: bigint | null;
+  readonly warnings: readonly string[];
+}
+
+interface Target {
+  readonly generation: KnownGeneration;
+  readonly mode: SearchMode;
+  readonly vector: Float32Array | null;
+  readonly question: SearchQuestion;
+}
+
+/** A newer generation took over between two looks, and the old one is gone. */
+class Switched extends AppError {
+  constructor() {
+    super('dependency_down', 'The search index was just replaced. Try again.', { retryAfterSeconds: 1 });
+  }
+}
+
+function byWords(warnings: readonly string[] = []): Plan {
+  return { mode: 'lexical', vector: null, embeddingTokens: 0, costNanoUsd: 0n, warnings };
+}
+
+/** Both lists together must stay within what the database reads at once. */
+function mostProposed(mode: SearchMode): number {
+  return mode === 'hybrid' ? maxProposed / 2 : maxProposed;
+}
+
+function hasFilters({ documentIds, metadata }: SearchFilters): boolean {
+  return documentIds !== undefined || Object.keys(metadata ?? {}).length > 0;
+}
+
+function fits({ documentIds, metadata = {} }: SearchFilters): (passage: Passage) => boolean {
+  const wanted = Object.entries(metadata);
+  const ids = documentIds && new Set(documentIds);
+  return (passage) =>
+    (ids === undefined || ids.has(passage.documentId)) &&
+    wanted.every(([name, value]) => passage.metadata[name] === value);
+}
+
+/** @throws AppError when a search by meaning cannot be done, saying what would make it possible. */
+function requireVectors(model: EmbeddingModel | null, generation: KnownGeneration | null): void {
+  if (!model) {
+    throw new AppError(
+      'no_model_configured',
+      'Vector search needs an embedding model. Add a provider (POST /api/v1/providers) and a route named "embeddings" to one of its embedding models (PUT /api/v1/routes/embeddings), or search with mode "lexical".',
+      { errors: [{ path: 'mode', message: 'no embedding model is configured' }] },
+    );
+  }
+  if (generation && generation.embeddingModel !== model.identity) {
+    throw new AppError(
+      'dependency_down',
+      'The vectors of these documents are still being made with the embedding model that the routes name now. Try again shortly, or search with mode "lexical".',
+      { retryAfterSeconds: 10 },
+    );
+  }
+}
