@@ -60,7 +60,7 @@ function asciiKind(code: number): RunKind {
   if (code >= 65 && code <= 90) return 'upper';
   if (code >= 48 && code <= 57) return 'digit';
   if (code === 10 || code === 13) return 'newline';
-  if (code === 32 || code === 9 || code < 32) return 'space';
+  if (code === 32 || (code >= 9 && code <= 12)) return 'space';
   return 'mark';
 }
 

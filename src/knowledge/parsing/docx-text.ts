@@ -12,7 +12,7 @@ export type DocxText = { text: string; title: string; warnings: string[] };
  * mammoth is given a reader of the archive that has its limits checked while unpacking, instead of the file: it never
  * unpacks anything itself, pictures are not unpacked at all, and nothing outside the archive is opened.
  *
- * @throws ParseFailure `decompression_limit`, `truncated_or_corrupt`, `too_complex` or `too_large`.
+ * @throws ParseFailure `decompression_limit`, `too_complex` or `too_large`; what mammoth throws over a damaged document.
  */
 export async function docxText(archive: ZipArchive, limits: ParseLimits): Promise<DocxText> {
   const html = await toHtml(archive);
@@ -44,27 +44,8 @@ async function toHtml(archive: ZipArchive): Promise<string> {
     });
     return value;
   } catch (cause) {
-    throw failure ?? unreadable(cause);
+    throw failure ?? cause;
   }
-}
-
-function unreadable(cause: unknown): ParseFailure {
-  if (cause instanceof RangeError && /call stack/i.test(cause.message)) {
-    return new ParseFailure(
-      'too_complex',
-      'The document nests its parts too deeply. Export it again as PDF or plain text.',
-      {
-        cause,
-      },
-    );
-  }
-  return new ParseFailure(
-    'truncated_or_corrupt',
-    'The DOCX is damaged and cannot be read. Save it again and upload it.',
-    {
-      cause,
-    },
-  );
 }
 
 const LONGEST_PROPERTIES = 65_536;

@@ -33,8 +33,14 @@ function articleOf(html: string, page: ConvertedHtml, limits: ParseLimits): stri
   if (found === undefined) return undefined;
   const { text } = htmlToMarkdown(found, limits);
   if (text.length < page.text.length * ARTICLE_SHARE) return undefined;
-  // Readability takes the heading for the title and leaves it out.
-  return page.heading === '' || text.includes(`# ${page.heading}`) ? text : `# ${page.heading}\n\n${text}`;
+  return withHeading(text, page.heading);
+}
+
+/** Readability demotes the page's main heading, or takes it for the title and leaves it out. */
+function withHeading(text: string, heading: string): string {
+  if (heading === '') return text;
+  if (text.startsWith(`## ${heading}\n`)) return text.slice(1);
+  return text.includes(`# ${heading}\n`) ? text : `# ${heading}\n\n${text}`;
 }
 
 function readArticle(html: string): string | undefined {

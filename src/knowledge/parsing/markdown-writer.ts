@@ -150,10 +150,15 @@ export function createMarkdownWriter(longest: number): MarkdownWriter {
   function closeCell(): void {
     const cell = pop('cell');
     const table = tables.at(-1);
-    if (cell === undefined || table === undefined) return;
+    if (cell === undefined) return;
+    const row = table?.rows.at(-1);
+    if (table === undefined || row === undefined) {
+      for (const block of cell.blocks) top().blocks.push(block);
+      return;
+    }
     const content = joined(cell.blocks);
     if (content.length > LONGEST_CELL || /^(#|```|- |\|)/m.test(content)) table.plain = true;
-    table.rows.at(-1)?.push(content);
+    row.push(content);
   }
 
   function closeTable(): void {

@@ -41,7 +41,9 @@ export async function parseBytes(
   file: FileDescription,
   limits: ParseLimits,
 ): Promise<ParsedDocument> {
-  const reading = await read(bytes, file, limits);
+  const reading = await read(bytes, file, limits).catch((error: unknown) => {
+    throw asFailure(error);
+  });
   const text = cleanText(reading.text);
   if (text.length > limits.textLength) throw tooLong(limits);
   if (text.trim() === '') throw new ParseFailure('empty', 'The file has no text in it.');
@@ -52,6 +54,18 @@ export async function parseBytes(
     ...(reading.pages === undefined ? {} : { pages: reading.pages }),
     warnings: reading.warnings,
   };
+}
+
+/** What a library throws over a file is the file's fault until shown otherwise. */
+function asFailure(error: unknown): ParseFailure {
+  if (error instanceof ParseFailure) return error;
+  if (error instanceof RangeError && /call stack/i.test(error.message)) {
+    const message =
+      'The document nests its parts too deeply. Export it as PDF or plain text and upload that.';
+    return new ParseFailure('too_complex', message, { cause: error });
+  }
+  const message = 'The file is damaged and cannot be read. Export it again, or in another format.';
+  return new ParseFailure('truncated_or_corrupt', message, { cause: error });
 }
 
 async function read(bytes: Uint8Array, file: FileDescription, limits: ParseLimits): Promise<Reading> {

@@ -86,7 +86,8 @@ async function readPages(pdf: Pdf, limits: ParseLimits): Promise<PdfText> {
   if (pages.length === 0) throw damaged(lastError);
   const text = layoutPages(pages);
   if (text.trim() === '') throw noText(pdf.numPages, unread, lastError);
-  return { text, title: await titleOf(pdf), pages: pdf.numPages, warnings: unreadWarning(unread) };
+  const title = (await titleOf(pdf)) || (/^#{1,2} (.+)/.exec(text)?.[1] ?? '');
+  return { text, title, pages: pdf.numPages, warnings: unreadWarning(unread) };
 }
 
 async function runsOf(pdf: Pdf, number: number): Promise<TextRun[]> {

@@ -8,11 +8,13 @@ import type { ParseLimits } from './parse-limits.ts';
 const libraries = ['unpdf', 'mammoth', 'htmlparser2', 'linkedom', '@mozilla/readability'];
 
 /**
- * Starts `worker.ts` with pipes at 3 (in) and 4 (out). Node's permission model lets it read its own source and its
+ * Starts `worker.ts` (tests: another program of this folder) with pipes at 3 (in) and 4 (out). Node's permission model lets it read its own source and its
  * libraries, write nothing and start nothing; it inherits no environment, so no password of the server's either.
  */
-export function spawnReader(limits: Pick<ParseLimits, 'heapMiB'>): ChildProcess {
-  const worker = fileURLToPath(new URL('./worker.ts', import.meta.url));
+export function spawnReader(
+  limits: Pick<ParseLimits, 'heapMiB'>,
+  program = new URL('./worker.ts', import.meta.url),
+): ChildProcess {
   const args = [
     '--permission',
     '--allow-worker',
@@ -20,7 +22,7 @@ export function spawnReader(limits: Pick<ParseLimits, 'heapMiB'>): ChildProcess 
     `--max-old-space-size=${limits.heapMiB}`,
     '--disable-warning=SecurityWarning',
     '--disable-warning=ExperimentalWarning',
-    worker,
+    fileURLToPath(program),
   ];
   const [command, ...rest] = withoutCoreDumps([process.execPath, ...args]);
   return spawn(command ?? process.execPath, rest, {

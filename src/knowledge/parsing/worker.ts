@@ -1,9 +1,9 @@
 import { Socket } from 'node:net';
-import { Worker } from 'node:worker_threads';
 import { createFrameReader, encodeHead, type Request, type Response } from './frames.ts';
 import { parseBytes } from './parse-bytes.ts';
 import { ParseFailure, type ParseFailureReason } from './parse-failure.ts';
 import { refuseNetwork } from './refuse-network.ts';
+import { startLifeline } from './start-lifeline.ts';
 
 /**
  * The process in which files are read: one at a time, from the pipe 3, answered on the pipe 4. It is started by
@@ -11,17 +11,13 @@ import { refuseNetwork } from './refuse-network.ts';
  */
 const INPUT = 3;
 const OUTPUT = 4;
-const LIFELINE_HEAP_MIB = 16;
 const LONGEST_DETAIL = 2000;
 const BYTES_PER_MIB = 1024 * 1024;
 
 const input = new Socket({ fd: INPUT, readable: true, writable: false });
 const output = new Socket({ fd: OUTPUT, readable: false, writable: true });
 refuseNetwork();
-new Worker(new URL('./lifeline.ts', import.meta.url), {
-  workerData: { parent: process.ppid },
-  resourceLimits: { maxOldGenerationSizeMb: LIFELINE_HEAP_MIB, maxYoungGenerationSizeMb: 4 },
-}).unref();
+startLifeline();
 
 // Libraries leave promises behind when they give up on a file. The file's own promise is the one that counts.
 process.on('unhandledRejection', () => {});
@@ -51,8 +47,9 @@ function failureOf(error: unknown): { reason: ParseFailureReason; message: strin
   if (error instanceof ParseFailure) {
     return { reason: error.reason, message: error.message, detail: describe(error.cause) };
   }
-  const message = 'The file cannot be read. Export it again, or in another format.';
-  return { reason: 'truncated_or_corrupt', message, detail: describe(error) };
+  // `parseBytes` throws nothing else: this is a defect of ours, and better told than a dead process.
+  const message = 'Reading the file failed unexpectedly. Export it again, or in another format.';
+  return { reason: 'reader_crashed', message, detail: describe(error) };
 }
 
 function describe(cause: unknown): string {
