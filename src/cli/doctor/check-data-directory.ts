@@ -25,8 +25,8 @@ function describe(directory: DataDirectoryReport): Finding {
 
 export const lockCheck: Check<Facts> = {
   name: 'lock',
-  run: async ({ directory }) => [
-    directory ? lockFinding(directory) : skipped('lock', 'the configuration comes first'),
+  run: async ({ directory, unseen }) => [
+    directory && unseen === null ? lockFinding(directory) : skipped('lock', unseen ?? ''),
   ],
 };
 

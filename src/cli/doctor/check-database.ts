@@ -6,6 +6,8 @@ export const databaseCheck: Check<Facts> = {
   name: 'database',
   run: async (facts) => {
     if (!facts.config) return [skipped('database', 'the configuration comes first')];
+    if (facts.config.databaseUrl === null && facts.unseen !== null)
+      return [skipped('database', facts.unseen)];
     return databaseFindings(await facts.database(), facts.config.databaseUrl !== null);
   },
 };

@@ -14,12 +14,10 @@ const useAnother = 'Or set DATABASE_URL to a PostgreSQL server, 15 or newer.';
 /** Whether the programs of the embedded server run here, and as whom. */
 export const embeddedProgramsCheck: Check<Facts> = {
   name: 'embedded programs',
-  run: async ({ config, directory }) => {
-    if (!config || !directory) return [skipped('embedded programs', 'the configuration comes first')];
-    if (config.databaseUrl !== null) return [skipped('embedded programs', 'DATABASE_URL is used instead')];
-    if (directory.findings.some(({ about, severity }) => about === 'access' && severity === 'error')) {
-      return [skipped('embedded programs', 'the data directory comes first')];
-    }
+  run: async ({ config, directory, unseen }) => {
+    if (config && config.databaseUrl !== null)
+      return [skipped('embedded programs', 'DATABASE_URL is used instead')];
+    if (!directory || unseen !== null) return [skipped('embedded programs', unseen ?? '')];
     // Links to libraries, where the install left them out, are made beside, not in the data directory.
     const scratch = await mkdtemp(join(tmpdir(), 'gatehouse-doctor-'));
     try {
@@ -62,11 +60,11 @@ function userFindings(user: ServerUser): Finding[] {
 export const embeddedServerCheck: Check<Facts> = {
   name: 'embedded server',
   run: async (facts) => {
-    if (!facts.config || !facts.directory)
-      return [skipped('embedded server', 'the configuration comes first')];
-    if (facts.config.databaseUrl !== null)
+    const { config, directory, unseen } = facts;
+    if (config && config.databaseUrl !== null)
       return [skipped('embedded server', 'DATABASE_URL is used instead')];
-    return [embeddedFinding(await facts.embedded(), facts.directory.lock.state === 'held')];
+    if (!directory || unseen !== null) return [skipped('embedded server', unseen ?? '')];
+    return [embeddedFinding(await facts.embedded(), directory.lock.state === 'held')];
   },
 };
 

@@ -10,11 +10,12 @@ import { type Check, type Finding, ok, problem, skipped, warning } from './findi
 
 export const masterKeyCheck: Check<Facts> = {
   name: 'master key',
-  run: async ({ config, directory, database }) => {
+  run: async ({ config, directory, unseen, database }) => {
     if (!config || !directory) return [skipped('master key', 'the configuration comes first')];
     if (config.masterKey) {
       return [masterKeyFinding('GATEHOUSE_MASTER_KEY', config.masterKey, await database())];
     }
+    if (unseen !== null) return [skipped('master key', unseen)];
     const path = join(directory.path, 'master.key');
     let key: Buffer | null;
     try {

@@ -7,16 +7,16 @@ export const portCheck: Check<Facts> = {
   name: 'port',
   run: async (facts) => {
     if (!facts.config) return [skipped('port', 'the configuration comes first')];
-    const isOurs = facts.directory?.lock.state === 'held';
+    const isOurs = facts.unseen === null ? facts.directory?.lock.state === 'held' : null;
     return [portFinding(facts.config, await facts.port(), isOurs)];
   },
 };
 
-/** @param isOurs whether a Gatehouse runs on the data directory that is looked at. */
+/** @param isOurs whether a Gatehouse runs on the data directory that is looked at; null when that cannot be told. */
 export function portFinding(
   { host, port }: Pick<Config, 'host' | 'port'>,
   state: PortState,
-  isOurs: boolean,
+  isOurs: boolean | null,
 ): Finding {
   const place = `port ${port} on ${host}`;
   const another = `choose another port, such as PORT=${port < 65_535 ? port + 1 : 8080}`;
@@ -26,7 +26,7 @@ export function portFinding(
     case 'free':
       return ok('port', `${place} is free`);
     case 'gatehouse':
-      return isOurs
+      return isOurs !== false
         ? ok('port', `a Gatehouse answers on ${place}`)
         : problem(
             'port',

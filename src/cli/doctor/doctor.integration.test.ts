@@ -145,6 +145,8 @@ describe('the data directory', () => {
     expect(findings.filter(({ check }) => check === 'data directory')).toMatchObject([
       { status: 'problem', detail: expect.stringMatching(/cannot be written|belongs to another user/) },
     ]);
+    // One problem, not one for everything inside.
+    expect(findings.filter(({ status }) => status === 'problem')).toHaveLength(1);
   });
 
   it('was made by a version from the future', async () => {

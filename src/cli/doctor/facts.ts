@@ -25,6 +25,8 @@ export interface Facts {
   readonly config: Config | null;
   readonly configProblems: readonly { readonly path: string; readonly message: string }[];
   readonly directory: DataDirectoryReport | null;
+  /** Why what lies in the data directory cannot be looked at; null when it can. */
+  readonly unseen: string | null;
   /** Where a running server is expected; null when what was given is not usable. */
   readonly client: (ClientConfig & { readonly isNamed: boolean }) | null;
   /** The files and processes of the embedded server; null when `DATABASE_URL` is used instead. */
@@ -47,8 +49,9 @@ export function gatherFacts(given: FactsGiven): Facts {
   const client = attempt(() => loadClientConfig(environment));
   const usable = config.value;
   const directory = usable && inspectDataDirectory(usable.dataDir);
+  const unseen = directory ? whyUnseen(directory) : 'the configuration comes first';
   const embedded = once(async () => {
-    if (!usable || usable.databaseUrl !== null) return null;
+    if (!usable || usable.databaseUrl !== null || unseen !== null) return null;
     return directory?.exists ? inspectEmbeddedPostgres(usable.dataDir) : null;
   });
   return {
@@ -58,6 +61,7 @@ export function gatherFacts(given: FactsGiven): Facts {
     config: usable,
     configProblems: differentOnes([...config.problems, ...client.problems]),
     directory,
+    unseen,
     client: client.value && {
       url: (given.url ?? client.value.url).replace(/\/+$/, ''),
       apiKey: given.key ?? client.value.apiKey,
@@ -70,6 +74,11 @@ export function gatherFacts(given: FactsGiven): Facts {
     }),
     port: once(() => (usable ? inspectPort(usable.host, usable.port) : Promise.resolve({ state: 'free' }))),
   };
+}
+
+function whyUnseen({ findings }: DataDirectoryReport): string | null {
+  const isClosed = findings.some(({ about, severity }) => about === 'access' && severity === 'error');
+  return isClosed ? 'the data directory comes first' : null;
 }
 
 interface Problem {
