@@ -1,14 +1,12 @@
 import { z } from 'zod';
 import { type Client, createClientFor } from './client.ts';
 import { ServerRefusal, ServerUnreachable } from './client-errors.ts';
+import type { ServerValues } from './client-options.ts';
 import { type CommandContext, exitCodes } from './command.ts';
 import { Interrupted } from './interruption.ts';
 import type { Output } from './output.ts';
 
-export interface AskValues {
-  readonly url?: string;
-  readonly key?: string;
-  readonly tenant?: string;
+export interface AskValues extends ServerValues {
   readonly model?: string;
   readonly stream?: boolean;
 }

@@ -12,3 +12,10 @@ export const clientOptions = {
   },
   tenant: { type: 'string', value: 'id or slug', help: 'the tenant to act in, for the key of an owner' },
 } as const;
+
+/** Their values. */
+export interface ServerValues {
+  readonly url?: string;
+  readonly key?: string;
+  readonly tenant?: string;
+}

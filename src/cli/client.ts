@@ -2,6 +2,7 @@ import { Agent, FormData, fetch, type Response } from 'undici';
 import type { Clock } from '../platform/clock.ts';
 import { type ClientConfig, type Environment, loadClientConfig } from '../platform/config.ts';
 import { noServer, refusalOf, ServerRefusal, ServerUnreachable } from './client-errors.ts';
+import type { ServerValues } from './client-options.ts';
 import { UsageError } from './command.ts';
 import { readServerSentEvents, type ServerSentEvent } from './server-sent-events.ts';
 
@@ -47,7 +48,7 @@ const largestAnswer = 64 * 1024 * 1024;
 
 /** @throws UsageError on a malformed `--url`, AppError `config_invalid` on malformed variables. */
 export function createClientFor(
-  values: { readonly url?: string; readonly key?: string; readonly tenant?: string },
+  values: ServerValues,
   environment: Environment,
   clock: Pick<Clock, 'sleep'>,
 ): Client {

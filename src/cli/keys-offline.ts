@@ -5,10 +5,19 @@ import { AppError } from '../platform/errors.ts';
 import { createIds } from '../platform/ids.ts';
 import { createLog, type Log } from '../platform/log.ts';
 import { systemRandom } from '../platform/random.ts';
+import type { ServerValues } from './client-options.ts';
 import { type CommandContext, exitCodes, UsageError } from './command.ts';
 import { openFoundation } from './foundation.ts';
-import type { NewKeyValues } from './keys.ts';
 import { commaList } from './lists.ts';
+
+export interface NewKeyValues extends ServerValues {
+  readonly name?: string;
+  readonly role?: string;
+  readonly groups?: string;
+  readonly scopes?: string;
+  readonly expires?: string;
+  readonly offline?: boolean;
+}
 
 /**
  * The way back in when every key is lost: makes one without a server. Whoever may read the database may do this, and

@@ -1,8 +1,9 @@
 import { z } from 'zod';
-import type { Client } from './client.ts';
-import { createClientFor } from './client.ts';
+import { type Client, createClientFor } from './client.ts';
+import type { ServerValues } from './client-options.ts';
 import { type CommandContext, exitCodes, UsageError } from './command.ts';
 import { parseExpiry } from './expiry.ts';
+import type { NewKeyValues } from './keys-offline.ts';
 import { commaList } from './lists.ts';
 
 const keyView = z.object({
@@ -19,21 +20,6 @@ const keyView = z.object({
 });
 const createdKeyView = keyView.extend({ key: z.string() });
 const keyPage = z.object({ keys: z.array(keyView), next_cursor: z.string().nullable() });
-
-interface ServerValues {
-  readonly url?: string;
-  readonly key?: string;
-  readonly tenant?: string;
-}
-
-export interface NewKeyValues extends ServerValues {
-  readonly name?: string;
-  readonly role?: string;
-  readonly groups?: string;
-  readonly scopes?: string;
-  readonly expires?: string;
-  readonly offline?: boolean;
-}
 
 /** More keys than this are not listed; a page of 200 each. */
 const mostPages = 50;

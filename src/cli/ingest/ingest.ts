@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { createClientFor } from '../client.ts';
+import type { ServerValues } from '../client-options.ts';
 import { type CommandContext, exitCodes, UsageError } from '../command.ts';
 import { Interrupted } from '../interruption.ts';
 import { commaList } from '../lists.ts';
@@ -7,10 +8,7 @@ import type { Output } from '../output.ts';
 import { findFiles, readExtensions } from './find-files.ts';
 import { type Acl, type FileOutcome, sendFiles } from './send-files.ts';
 
-export interface IngestValues {
-  readonly url?: string;
-  readonly key?: string;
-  readonly tenant?: string;
+export interface IngestValues extends ServerValues {
   readonly base?: string;
   readonly wait?: boolean;
   readonly concurrency?: string;
