@@ -1,0 +1,175 @@
+import { requirePermission } from '../access/index.ts';
+import { noUsage } from '../costs/index.ts';
+import { AppError } from '../platform/errors.ts';
+import type { Resolution, Routing, Target } from '../routing/index.ts';
+import { type AccountDependencies, CallAccount, type Ending, type SettledCall } from './call-account.ts';
+import type { GatewayHooks } from './hooks.ts';
+import type { InFlight, Reservation } from './in-flight.ts';
+import type { Answer, ModelCall, StreamSink } from './model-call.ts';
+import { StreamBroken, tryTargets } from './try-targets.ts';
+import type { Upstream } from './upstream.ts';
+
+/** The steps of a call, in the order in which every call takes them. */
+export const steps = [
+  'authorise',
+  'guard_input',
+  'reserve',
+  'look_in_cache',
+  'choose_targets',
+  'call',
+  'guard_output',
+  'settle',
+  'remember',
+] as const;
+export type Step = (typeof steps)[number];
+
+export interface CallModelDependencies {
+  readonly routing: Pick<Routing, 'resolve' | 'targetsOf'>;
+  readonly hooks: GatewayHooks;
+  readonly inFlight: InFlight;
+  readonly upstream: Upstream;
+  readonly accounts: AccountDependencies;
+  /** False when a call's ledger row could not be kept safe. */
+  readonly canRecord: () => boolean;
+  /** What the call's tokens would cost at most, nano-dollars; null without a price. */
+  readonly estimate: (target: Target, usage: typeof noUsage) => bigint | null;
+  /** The dialect's error object, for an error inside a stream. */
+  readonly describeError: (error: AppError, correlationId: string) => object;
+  /** Told of each step as a call takes it; for the test that proves that every route takes them all. */
+  readonly onStep?: (step: Step, call: ModelCall) => void;
+}
+
+export interface AnsweredCall {
+  readonly answer: Answer;
+  /** What it came to; null when the answer came from the cache. */
+  readonly settled: SettledCall | null;
+}
+
+export type CallModel = ReturnType<typeof createCallModel>;
+
+/** Bound on output that is assumed where the caller sets none, for holding budget only. */
+const assumedOutputTokens = 1_024;
+const bytesPerToken = 4;
+
+/**
+ * The one way to a model: every route that reaches one, and every answer made in process, calls this function.
+ * A stream's bytes go to `sink` as they come; everything else is in what is returned.
+ */
+export function createCallModel(deps: CallModelDependencies) {
+  const { hooks } = deps;
+
+  async function callModel(call: ModelCall, sink: StreamSink): Promise<AnsweredCall> {
+    const resolution = authorise(call);
+    await guardInput(call);
+    const reservation = reserve(call, resolution);
+    const account = new CallAccount(deps.accounts, call, resolution.route);
+    try {
+      const known = await lookInCache(call);
+      if (known) return { answer: known, settled: null };
+      const targets = chooseTargets(call, resolution);
+      const given = await callTargets(call, targets, account, sink);
+      const answer = await guardOutput(call, given);
+      settle(call, account, endingOf(answer));
+      remember(call, answer);
+      return { answer, settled: account.settled };
+    } catch (error) {
+      settle(call, account, endingOfError(error));
+      if (error instanceof StreamBroken)
+        return { answer: brokenStream(call, error), settled: account.settled };
+      throw error;
+    } finally {
+      reservation.release();
+    }
+  }
+
+  function authorise(call: ModelCall): Resolution {
+    deps.onStep?.('authorise', call);
+    requirePermission(call.caller.principal, call.permission);
+    return deps.routing.resolve(call.caller.principal, call.model);
+  }
+
+  function guardInput(call: ModelCall): Promise<void> | undefined {
+    deps.onStep?.('guard_input', call);
+    return hooks.guardInput?.(call);
+  }
+
+  function reserve(call: ModelCall, resolution: Resolution): Reservation {
+    deps.onStep?.('reserve', call);
+    if (!deps.canRecord()) {
+      throw new AppError(
+        'overloaded',
+        'Calls cannot be recorded at the moment, so none are taken. Try again later.',
+        {
+          retryAfterSeconds: 5,
+        },
+      );
+    }
+    const first = resolution.tiers[0]?.[0];
+    const usage = {
+      ...noUsage,
+      inputTokens: Math.ceil(call.request.bytes.length / bytesPerToken),
+      outputTokens: call.dialect.operation === 'chat' ? (call.request.outputBound ?? assumedOutputTokens) : 0,
+    };
+    const estimate = first ? deps.estimate(first, usage) : null;
+    const { tenantId } = call.caller.principal;
+    const { cancellation } = call;
+    return deps.inFlight.reserve(
+      { tenantId, requestBytes: call.request.bytes.length, cancellation },
+      estimate,
+    );
+  }
+
+  function lookInCache(call: ModelCall) {
+    deps.onStep?.('look_in_cache', call);
+    return hooks.lookInCache?.(call) ?? null;
+  }
+
+  function chooseTargets(call: ModelCall, resolution: Resolution): readonly Target[] {
+    deps.onStep?.('choose_targets', call);
+    return deps.routing.targetsOf(resolution);
+  }
+
+  function callTargets(call: ModelCall, targets: readonly Target[], account: CallAccount, sink: StreamSink) {
+    deps.onStep?.('call', call);
+    const guard = call.streamed ? (hooks.guardStream?.(call) ?? null) : null;
+    return tryTargets(deps.upstream, call, targets, account, sink, guard);
+  }
+
+  function guardOutput(call: ModelCall, answer: Answer): Answer | Promise<Answer> {
+    deps.onStep?.('guard_output', call);
+    // A stream was guarded on its way.
+    return answer.kind === 'whole' && hooks.guardOutput ? hooks.guardOutput(call, answer) : answer;
+  }
+
+  function settle(call: ModelCall, account: CallAccount, ending: Ending): void {
+    if (account.settled === null) deps.onStep?.('settle', call);
+    account.settle(ending);
+  }
+
+  function remember(call: ModelCall, answer: Answer): void {
+    deps.onStep?.('remember', call);
+    hooks.remember?.(call, answer);
+  }
+
+  /** The stream goes on to a well-formed end that says what happened. */
+  function brokenStream(call: ModelCall, error: StreamBroken): Answer {
+    const described = JSON.stringify(deps.describeError(error, call.caller.correlationId));
+    const tail = Buffer.from(error.told ? '' : `data: ${described}\n\n`);
+    return { kind: 'streamed', tail, error, generatedBy: error.generatedBy };
+  }
+
+  return callModel;
+}
+
+function endingOf(answer: Answer): Ending {
+  return answer.kind === 'whole' && answer.status >= 300
+    ? { status: 'error', errorCode: `upstream_${answer.status}` }
+    : { status: 'ok', errorCode: null };
+}
+
+function endingOfError(error: unknown): Ending {
+  const errorCode = error instanceof AppError ? error.code : 'internal';
+  if (errorCode === 'client_gone') return { status: 'aborted', errorCode };
+  if (errorCode === 'upstream_timeout') return { status: 'timeout', errorCode };
+  return { status: 'error', errorCode };
+}

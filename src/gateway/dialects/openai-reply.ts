@@ -1,0 +1,40 @@
+import type { ReplyFacts } from '../model-call.ts';
+import { findMembers, lastSpan } from './json-spans.ts';
+import { readOpenAiUsage } from './openai-usage.ts';
+
+/**
+ * Reads model and usage of a reply without building the rest of it.
+ * @param estimateOutput tokens of a parsed reply, where it told none.
+ * @returns null when the body is no whole JSON object.
+ */
+export function readOpenAiReply(
+  body: Buffer,
+  estimateOutput: (reply: Readonly<Record<string, unknown>>) => number,
+): ReplyFacts | null {
+  const members = findMembers(body, ['usage', 'model']);
+  if (members.end < 0) return null;
+  try {
+    const usageSpan = lastSpan(members, 'usage');
+    const modelSpan = lastSpan(members, 'model');
+    const rawUsage = usageSpan ? body.toString('utf8', usageSpan.start, usageSpan.end) : null;
+    const usage = rawUsage === null ? null : readOpenAiUsage(JSON.parse(rawUsage));
+    // A body without usage is looked at closely: it may be no reply at all.
+    const reply = usage === null ? JSON.parse(body.toString('utf8')) : null;
+    const model: unknown = modelSpan
+      ? JSON.parse(body.toString('utf8', modelSpan.start, modelSpan.end))
+      : null;
+    return {
+      model: responseModel(model),
+      rawUsage: usage === null && rawUsage === 'null' ? null : rawUsage,
+      usage,
+      estimateOutputTokens: () => estimateOutput(reply ?? {}),
+    };
+  } catch {
+    return null;
+  }
+}
+
+/** What a provider calls the model that answered; foreign text, so only in a form that fits the ledger. */
+export function responseModel(given: unknown): string | null {
+  return typeof given === 'string' && /^[^\p{C}]{1,200}$/u.test(given) ? given : null;
+}

@@ -1,0 +1,104 @@
+import type { ServerResponse } from 'node:http';
+import type { FastifyReply } from '../platform/api.ts';
+import type { Clock } from '../platform/clock.ts';
+import type { AnsweredCall } from './call-model.ts';
+import type { Cancellation } from './cancellation.ts';
+import type { GeneratedBy, StreamSink, WholeAnswer } from './model-call.ts';
+
+/** Silence on a stream after which a comment keeps proxies on the way from closing it. */
+export const heartbeatMs = 15_000;
+const heartbeat = ': keep-alive\n\n';
+
+/** Streams being sent, for the heartbeat. */
+export type OpenStreams = Set<HttpReply>;
+
+/**
+ * The caller's side of a call over HTTP: whole answers go through the server's reply, streams straight to the socket,
+ * so that a slow reader holds the provider back and never fills memory. Ends the call when the client leaves.
+ */
+export class HttpReply implements StreamSink {
+  readonly #reply: FastifyReply;
+  readonly #streams: OpenStreams;
+  readonly #clock: Pick<Clock, 'monotonicMs'>;
+  #raw: ServerResponse | null = null;
+  #lastWriteMs = 0;
+
+  constructor(
+    reply: FastifyReply,
+    cancellation: Cancellation,
+    streams: OpenStreams,
+    clock: Pick<Clock, 'monotonicMs'>,
+  ) {
+    this.#reply = reply;
+    this.#streams = streams;
+    this.#clock = clock;
+    reply.raw.once('close', () => {
+      // Without effect once the call has ended.
+      cancellation.cancel('client');
+    });
+  }
+
+  open(head: Pick<WholeAnswer, 'contentType' | 'headers' | 'generatedBy'>, resume: () => void): void {
+    const reply = this.#reply.hijack();
+    this.#raw = reply.raw;
+    this.#raw.writeHead(200, {
+      ...(reply.getHeaders() as Record<string, string>),
+      ...head.headers,
+      'content-type': head.contentType,
+      'cache-control': 'no-cache',
+      // Asks nginx and its like not to gather the stream.
+      'x-accel-buffering': 'no',
+      'x-gatehouse-generated-by': generatedByHeader(head.generatedBy),
+    });
+    this.#raw.on('drain', resume);
+    this.#streams.add(this);
+  }
+
+  write(bytes: Buffer): boolean {
+    const raw = this.#raw;
+    if (!raw || raw.destroyed) return true;
+    this.#lastWriteMs = this.#clock.monotonicMs();
+    return raw.write(bytes);
+  }
+
+  /** Sends a comment when nothing was sent for a while. Whole events only ever leave, so it cannot fall inside one. */
+  beat(): void {
+    if (this.#clock.monotonicMs() - this.#lastWriteMs < heartbeatMs || this.#raw?.writableNeedDrain) return;
+    this.write(Buffer.from(heartbeat));
+  }
+
+  /** Ends a stream. @returns a whole answer's body for the server to send; undefined when all has been sent. */
+  finish({ answer }: AnsweredCall): Buffer | undefined {
+    if (this.#raw !== null) {
+      this.#streams.delete(this);
+      if (answer.kind === 'streamed') this.#raw.end(answer.tail);
+      else this.#raw.end();
+      return undefined;
+    }
+    if (answer.kind === 'streamed') {
+      // A stream of nothing but its end mark.
+      this.open(
+        { contentType: 'text/event-stream; charset=utf-8', headers: {}, generatedBy: answer.generatedBy },
+        () => {},
+      );
+      return this.finish({ answer, settled: null });
+    }
+    this.#reply
+      .code(answer.status)
+      .headers(answer.headers)
+      .header('content-type', answer.contentType)
+      .header('x-gatehouse-generated-by', generatedByHeader(answer.generatedBy));
+    return answer.body;
+  }
+
+  /** The call failed before its first byte, or in a way that nothing can be said of any more. */
+  abandon(): void {
+    this.#streams.delete(this);
+    this.#raw?.destroy();
+  }
+}
+
+/** `tier=…; provider=…; model=…`, with what has no place in a header percent-encoded. */
+export function generatedByHeader({ tier, provider, model }: GeneratedBy): string {
+  return `tier=${tier}; provider=${provider}; model=${model.replace(/[^\x21-\x3a\x3c-\x7e]/gu, encodeURIComponent)}`;
+}

@@ -1,0 +1,116 @@
+import type { Permission, Principal } from '../access/index.ts';
+import type { Operation, TokenUsage } from '../costs/index.ts';
+import type { AppError } from '../platform/errors.ts';
+import type { Target } from '../routing/index.ts';
+import type { Cancellation } from './cancellation.ts';
+
+/** Who calls, and what the call is known by from here to the provider and into the ledger. */
+export interface Caller {
+  readonly principal: Principal;
+  readonly correlationId: string;
+  readonly traceparent?: string | undefined;
+}
+
+/** One request for a model, as every route that reaches one states it. */
+export interface ModelCall {
+  /** Also the id of its ledger row. */
+  readonly id: string;
+  readonly caller: Caller;
+  /** What the caller must be allowed: `models:call`, or `queries:run` for what answers do on the caller's behalf. */
+  readonly permission: Permission;
+  /** A route's name, or `provider/model`. */
+  readonly model: string;
+  readonly streamed: boolean;
+  readonly dialect: Dialect;
+  readonly request: DialectRequest;
+  readonly cancellation: Cancellation;
+}
+
+/** A request body as it came, with what had to be understood of it. */
+export interface DialectRequest {
+  readonly bytes: Buffer;
+  /** The most tokens the caller lets the model write; null when the caller set no bound. */
+  readonly outputBound: number | null;
+  /** What goes to this target instead: another model name, and a wish for usage. */
+  bodyFor(target: Target): Buffer;
+  /** Whether the event with the usage is for us only, because the client did not ask for it. */
+  readonly hidesUsageEvent: boolean;
+  /** Tokens of the request by our own estimate, for where the provider does not tell. */
+  estimateInputTokens(): number;
+}
+
+/** A wire format: how to ask a provider in it and how to read what comes back. */
+export interface Dialect {
+  readonly name: 'openai-chat' | 'openai-embeddings';
+  readonly operation: Operation;
+  /** Below the provider's base URL. */
+  readonly path: string;
+  /** Bytes that a reply in one piece may have. */
+  readonly maxReplyBytes: number;
+  /** Null when the body is not a reply in this dialect at all. */
+  readReply(body: Buffer): ReplyFacts | null;
+  /** Reads a stream's events as they pass. */
+  readStream(hidesUsageEvent: boolean): StreamReader;
+}
+
+/** Reads one stream's events. */
+export interface StreamReader {
+  /**
+   * @param event one whole event, its bytes as latin1 so that looking at it costs little.
+   * @returns whether it goes to the caller, is for us only, or is the mark that ends the stream.
+   */
+  read(event: string): 'pass' | 'drop' | 'end';
+  /** The provider said that it was done: by the end mark, or by giving a reason to stop. */
+  readonly finished: boolean;
+  /** The provider sent an error in place of the rest. */
+  readonly failed: boolean;
+  facts(): ReplyFacts;
+}
+
+/** What the ledger needs from a reply. */
+export interface ReplyFacts {
+  readonly model: string | null;
+  /** As the provider sent it, valid JSON; null when it sent none that can be used. */
+  readonly rawUsage: string | null;
+  readonly usage: TokenUsage | null;
+  /** Tokens of what was written by our own estimate; asked for only when `usage` is null. */
+  estimateOutputTokens(): number;
+}
+
+/** Where an answer came from (`X-Gatehouse-Generated-By`). */
+export interface GeneratedBy {
+  readonly tier: string;
+  readonly provider: string;
+  readonly model: string;
+}
+
+/** A provider's whole reply, or the refusal of a request that the caller can mend. */
+export interface WholeAnswer {
+  readonly kind: 'whole';
+  readonly status: number;
+  readonly contentType: string;
+  /** Headers of the provider's that are safe to pass on. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+  readonly generatedBy: GeneratedBy;
+}
+
+/** A stream whose last bytes are held back until the call is settled. */
+export interface StreamedAnswer {
+  readonly kind: 'streamed';
+  /** What is still to be sent: the end mark, or an event that says what went wrong. */
+  readonly tail: Buffer;
+  /** What went wrong after the first byte, if anything did. */
+  readonly error: AppError | null;
+  readonly generatedBy: GeneratedBy;
+}
+
+export type Answer = WholeAnswer | StreamedAnswer;
+
+/** Takes a stream's bytes on their way to the caller. */
+export interface StreamSink {
+  /** The first bytes are about to come. `resume` is to be called when a slow reader has caught up. */
+  open(head: Pick<WholeAnswer, 'contentType' | 'headers' | 'generatedBy'>, resume: () => void): void;
+  /** @returns false when the reader is slow: no more bytes come until `resume` is called. */
+  write(bytes: Buffer): boolean;
+}

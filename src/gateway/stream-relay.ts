@@ -1,0 +1,80 @@
+import type { StreamGuard } from './hooks.ts';
+import type { StreamReader } from './model-call.ts';
+import { EventSplitter } from './sse-events.ts';
+
+/** What the relay hands bytes to: the caller's side. */
+export interface RelayOutput {
+  /** @returns false when the reader is slow. */
+  write(bytes: Buffer): boolean;
+}
+
+/**
+ * Passes a stream's events from provider to caller, as they came but for the usage event that only we asked for. The
+ * end mark is held back, so that the call is settled before its last byte leaves.
+ */
+export class StreamRelay {
+  readonly reader: StreamReader;
+  readonly #output: RelayOutput;
+  readonly #guard: StreamGuard | null;
+  readonly #splitter = new EventSplitter();
+  #endMark: Buffer | null = null;
+
+  constructor(reader: StreamReader, output: RelayOutput, guard: StreamGuard | null) {
+    this.reader = reader;
+    this.#output = output;
+    this.#guard = guard;
+  }
+
+  /**
+   * @returns whether the caller keeps up; `malformed` when the provider sends an event without end.
+   * @throws what a guard throws, to end the stream.
+   */
+  push(chunk: Buffer): boolean | 'malformed' {
+    // What comes after the end mark is nobody's.
+    if (this.#endMark !== null) return true;
+    const events = this.#splitter.push(chunk);
+    if (events === null) return 'malformed';
+    const { bytes, ends } = events;
+    let keepsUp = true;
+    let start = 0;
+    let unsent = 0;
+    for (const end of ends) {
+      const verdict = this.reader.read(bytes.toString('latin1', start, end));
+      if (verdict !== 'pass') {
+        if (start > unsent) keepsUp = this.#send(bytes.subarray(unsent, start)) && keepsUp;
+        unsent = end;
+      }
+      if (verdict === 'end') {
+        this.#endMark = bytes.subarray(start, end);
+        return keepsUp;
+      }
+      start = end;
+    }
+    return start > unsent ? this.#send(bytes.subarray(unsent, start)) && keepsUp : keepsUp;
+  }
+
+  /** The provider's side is over. @returns the bytes that may leave once the call is settled. */
+  finish(): Buffer {
+    const last = this.#endMark === null ? this.#lastEvent(this.#splitter.rest()) : nothing;
+    const held = this.#guard ? this.#guard.end() : nothing;
+    return Buffer.concat([last, held, this.#endMark ?? nothing]);
+  }
+
+  /** A last event that is whole but for its empty line is given one; half an event goes nowhere. */
+  #lastEvent(rest: Buffer): Buffer {
+    const text = rest.toString('utf8');
+    if (!/^data: ?(?:\[DONE\]|\{.*\})\s*$/s.test(text)) return nothing;
+    const whole = Buffer.from(`${text.trimEnd()}\n\n`);
+    const verdict = this.reader.read(whole.toString('latin1'));
+    if (verdict === 'end') this.#endMark = whole;
+    if (verdict !== 'pass') return nothing;
+    return this.#guard ? this.#guard.push(whole) : whole;
+  }
+
+  #send(events: Buffer): boolean {
+    const bytes = this.#guard ? this.#guard.push(events) : events;
+    return bytes.length === 0 || this.#output.write(bytes);
+  }
+}
+
+const nothing: Buffer = Buffer.alloc(0);

@@ -1,0 +1,57 @@
+import type { Provider } from '../routing/index.ts';
+import type { Caller } from './model-call.ts';
+
+/** One attempt at one provider, over whatever wire it speaks. */
+export interface UpstreamRequest {
+  readonly provider: Provider;
+  /** Below the provider's base URL. */
+  readonly path: string;
+  readonly body: Buffer;
+  readonly caller: Caller;
+}
+
+export type FailureKind =
+  | 'connect_timeout'
+  | 'first_byte_timeout'
+  | 'idle_timeout'
+  | 'connection'
+  | 'stopped';
+
+/** The exchange broke; a reply with an error status is no failure in this sense. */
+export interface UpstreamFailure {
+  readonly kind: FailureKind;
+  readonly cause: Error;
+}
+
+/** Is told what comes back; after `end` or `failed` nothing more comes. */
+export interface UpstreamReceiver {
+  head(status: number, headers: Readonly<Record<string, string | string[] | undefined>>): void;
+  data(chunk: Buffer): void;
+  end(): void;
+  failed(failure: UpstreamFailure): void;
+}
+
+export interface UpstreamExchange {
+  /** Whether the request has begun to leave; while a connection is being made it has not. */
+  readonly sent: boolean;
+  /** Ends the exchange at once; the receiver is told nothing more. */
+  abort(): void;
+  pause(): void;
+  resume(): void;
+}
+
+/** How long a provider may take, in milliseconds. */
+export interface UpstreamTimeouts {
+  readonly connectMs: number;
+  /** From the request's last byte to the reply's headers. */
+  readonly firstByteMs: number;
+  /** Between two pieces of a reply. */
+  readonly idleMs: number;
+}
+
+export interface Upstream {
+  /** Never throws: what goes wrong is told to the receiver. */
+  send(request: UpstreamRequest, receiver: UpstreamReceiver): UpstreamExchange;
+  /** Cuts what is still open. */
+  stop(): Promise<void>;
+}

@@ -1,0 +1,6 @@
+export { isLocalAddress } from './address-policy.ts';
+export type { Provider, Resolution, Target } from './resolution.ts';
+export { routingRoutes } from './routing.routes.ts';
+export { modelName } from './routing.schema.ts';
+export { createRouting, type Routing } from './routing.service.ts';
+export { createRoutingStore } from './routing.store.ts';

@@ -1,0 +1,90 @@
+import { createBoundedCache } from '../platform/bounded-cache.ts';
+import { type Provider, type Resolution, type Route, type Target, tierName } from './resolution.ts';
+
+/** Everything that one tenant, or the platform, has of its own, by name. */
+interface Holding {
+  readonly providers: ReadonlyMap<string, Provider>;
+  readonly routes: ReadonlyMap<string, Route>;
+}
+
+/** Providers and routes as they were at one moment. Never changed: a newer moment is a new snapshot. */
+export interface RoutingSnapshot {
+  readonly providers: readonly Provider[];
+  readonly routes: readonly Route[];
+  /** The tenant's own provider of that name, else the platform's. */
+  provider(tenantId: string | null, name: string): Provider | undefined;
+  route(tenantId: string | null, name: string): Route | undefined;
+  /** What a tenant can name, its own in place of the platform's of the same name. `null`: the platform's only. */
+  visibleProviders(tenantId: string | null): Provider[];
+  visibleRoutes(tenantId: string | null): Route[];
+  /** What `model` stands for, or undefined when nothing visible goes by that name. */
+  resolve(tenantId: string, model: string): Resolution | undefined;
+}
+
+const nothing: Holding = { providers: new Map(), routes: new Map() };
+/** Resolutions are made once per name and kept, for names that callers can make up. */
+const maxResolutions = 10_000;
+
+export function createRoutingSnapshot(
+  providers: readonly Provider[],
+  routes: readonly Route[],
+): RoutingSnapshot {
+  const holdings = new Map<string | null, { providers: Map<string, Provider>; routes: Map<string, Route> }>();
+  const holdingOf = (tenantId: string | null) => {
+    const holding = holdings.get(tenantId) ?? { providers: new Map(), routes: new Map() };
+    holdings.set(tenantId, holding);
+    return holding;
+  };
+  for (const provider of providers) holdingOf(provider.tenantId).providers.set(provider.name, provider);
+  for (const route of routes) holdingOf(route.tenantId).routes.set(route.name, route);
+
+  const platform: Holding = holdings.get(null) ?? nothing;
+  const own = (tenantId: string | null): Holding => holdings.get(tenantId) ?? nothing;
+  const resolutions = createBoundedCache<string, Resolution>(maxResolutions);
+
+  const snapshot: RoutingSnapshot = {
+    providers,
+    routes,
+    provider: (tenantId, name) => own(tenantId).providers.get(name) ?? platform.providers.get(name),
+    route: (tenantId, name) => own(tenantId).routes.get(name) ?? platform.routes.get(name),
+    visibleProviders: (tenantId) => [
+      ...new Map([...platform.providers, ...own(tenantId).providers]).values(),
+    ],
+    visibleRoutes: (tenantId) => [...new Map([...platform.routes, ...own(tenantId).routes]).values()],
+    resolve(tenantId, model) {
+      const key = `${tenantId} ${model}`;
+      const known = resolutions.get(key);
+      if (known) return known;
+      const made = makeResolution(snapshot, tenantId, model);
+      if (made) resolutions.set(key, made);
+      return made;
+    },
+  };
+  return snapshot;
+}
+
+/** A route of that name; else `provider/model`; else, with one provider only, that one's model of that name. */
+function makeResolution(snapshot: RoutingSnapshot, tenantId: string, model: string): Resolution | undefined {
+  const route = snapshot.route(tenantId, model);
+  if (route) {
+    const tiers = route.tiers.map((tier, index) =>
+      tier.targets.flatMap((target): Target[] => {
+        const provider = snapshot.provider(tenantId, target.provider);
+        return provider
+          ? [{ tier: tierName(index), provider, model: target.model, weight: target.weight }]
+          : [];
+      }),
+    );
+    return { route: route.name, tiers: tiers.filter((tier) => tier.length > 0) };
+  }
+  const slash = model.indexOf('/');
+  const named = slash > 0 ? snapshot.provider(tenantId, model.slice(0, slash)) : undefined;
+  if (named && slash + 1 < model.length) return direct(named, model.slice(slash + 1));
+  const visible = snapshot.visibleProviders(tenantId);
+  const [only] = visible;
+  return only && visible.length === 1 ? direct(only, model) : undefined;
+}
+
+function direct(provider: Provider, model: string): Resolution {
+  return { route: null, tiers: [[{ tier: tierName(0), provider, model, weight: 1 }]] };
+}
