@@ -159,7 +159,7 @@ export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
       components: { securitySchemes: { key: { type: 'http', scheme: 'bearer' } } },
       security: [{ key: [] }],
     },
-    transform: jsonSchemaTransform,
+    transform: withPermission,
   });
   await api.register(scalar, {
     routePrefix: '/docs',
@@ -190,6 +190,14 @@ export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
     },
   };
 }
+
+/** The published document says of every operation which permission it needs, or that it needs none. */
+const withPermission: typeof jsonSchemaTransform = (operation) => {
+  const { schema, url } = jsonSchemaTransform(operation);
+  const access = operation.route.config?.access;
+  const said = access && 'permission' in access ? { 'x-permission': access.permission } : { security: [] };
+  return { schema: { ...schema, ...said }, url };
+};
 
 const documentation: RouteAccess = {
   public: 'The reference shows only what the published OpenAPI document says.',
