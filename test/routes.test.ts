@@ -1,0 +1,71 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { permissions, permissionsOfRole, roles } from '../src/access/index.ts';
+import { call, type RunningServer, removeDirectory, startServer } from './harness/server.ts';
+
+/** Open to everyone. A new line here is a decision. */
+const publicRoutes = [
+  'GET /api/v1/openapi.json',
+  'GET /health/live',
+  'GET /health/ready',
+  'POST /api/v1/auth/token',
+];
+
+let server: RunningServer;
+let operations: { method: string; path: string; permission: string | undefined }[];
+const keyOf: Record<string, string> = {};
+
+beforeAll(async () => {
+  server = await startServer();
+  const { json } = await server.call('GET', '/api/v1/openapi.json');
+  operations = Object.entries(json.paths).flatMap(([path, methods]) =>
+    Object.entries(methods as Record<string, any>).map(([method, operation]) => ({
+      method: method.toUpperCase(),
+      path: path.replace(/\{[^}]+\}/g, 'absent'),
+      permission: operation['x-permission'],
+    })),
+  );
+  for (const role of roles) {
+    const made = await server.call('POST', '/api/v1/keys', { name: role, role });
+    keyOf[role] = made.json.key;
+  }
+});
+afterAll(async () => {
+  await server.stop();
+  await removeDirectory(server.dataDir);
+});
+
+describe('every route', () => {
+  it('is in the published document with the permission it needs', () => {
+    expect(operations.length).toBeGreaterThan(20);
+    for (const { method, path, permission } of operations) {
+      const open = publicRoutes.includes(`${method} ${path}`);
+      expect({ method, path, known: open || permissions.some((p) => p === permission) }).toMatchObject({
+        known: true,
+      });
+    }
+  });
+
+  it('refuses whoever has no key', async () => {
+    for (const { method, path } of operations) {
+      if (publicRoutes.includes(`${method} ${path}`)) continue;
+      const reply = await fetch(server.url + path, { method });
+      expect({ method, path, status: reply.status }).toEqual({ method, path, status: 401 });
+    }
+  });
+
+  it('lets each built-in role in exactly where its permissions say so', async () => {
+    for (const role of roles) {
+      for (const { method, path, permission } of operations) {
+        if (!permission) continue;
+        const reply = await call(server.url, keyOf[role] ?? '', method, path);
+        const allowed = permissionsOfRole[role].some((p) => p === permission);
+        expect({ role, method, path, refused: reply.status === 403 }).toEqual({
+          role,
+          method,
+          path,
+          refused: !allowed,
+        });
+      }
+    }
+  });
+});
