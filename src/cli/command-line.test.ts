@@ -1,8 +1,10 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { type Command, commonOptions, defineCommand, UsageError } from './command.ts';
+import { type Command, commonOptions, defineCommand, exitCodes, UsageError } from './command.ts';
 import { asksForJson, parseCommandLine, type Request, showUsageError } from './command-line.ts';
 import { commands } from './commands.ts';
 import { commandHelp, overallHelp } from './help.ts';
+import { readExtensions } from './ingest/find-files.ts';
 import { createOutput } from './output.ts';
 
 const sample: readonly Command[] = [
@@ -129,6 +131,22 @@ describe('every command', () => {
       expect(parseCommandLine(argumentsOf(example), commands)).toMatchObject({ kind: 'run', command });
     },
   );
+});
+
+describe('docs/cli.md', () => {
+  const text = readFileSync(new URL('../../docs/cli.md', import.meta.url), 'utf8');
+  const lines = [...text.matchAll(/```sh\n([\s\S]*?)```/g)].flatMap(([, block = '']) => block.split('\n'));
+  const shown = lines.filter((line) => line.startsWith('gatehouse '));
+
+  it.each(shown)('shows what can be run: %s', (line) => {
+    expect(parseCommandLine(argumentsOf(line), commands).kind).toBe('run');
+  });
+
+  it('shows every command, every exit code and every extension', () => {
+    for (const { name } of commands) expect(shown.join('\n')).toContain(`gatehouse ${name}`);
+    for (const code of Object.values(exitCodes)) expect(text).toContain(`| ${code} |`);
+    expect(text.replaceAll('\n', ' ')).toContain(readExtensions.join(' '));
+  });
 });
 
 /** As a shell reads it: quotes and variables in front; `gatehouse` itself goes. */
