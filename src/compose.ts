@@ -1,36 +1,77 @@
+import { join } from 'node:path';
 import { Counter } from 'prom-client';
-import { accessRoutes, createAccess, createAccessStore } from './access/index.ts';
-import { createHttp, type HttpServer } from './http/index.ts';
+import {
+  type Access,
+  accessRoutes,
+  createAccess,
+  createAccessStore,
+  platformPrincipal,
+} from './access/index.ts';
+import {
+  costsRoutes,
+  createCosts,
+  createLedgerStore,
+  createPriceCatalogue,
+  estimateTokens,
+} from './costs/index.ts';
+import { createGateway } from './gateway/index.ts';
+import { createHttp, type HttpServer, openaiError, problemOf } from './http/index.ts';
+import { createKnowledge, createParser, type Documents, documentRoutes } from './knowledge/index.ts';
 import {
   createHealth,
   createHealthHistory,
+  dependencyChecks,
   healthDetailRoutes,
   healthRoutes,
 } from './observability/index.ts';
 import { type Clock, systemClock } from './platform/clock.ts';
 import type { Config } from './platform/config.ts';
-import { createDatabase, type Database } from './platform/database/database.ts';
+import { createDatabase } from './platform/database/database.ts';
 import { createNotifications } from './platform/database/notifications.ts';
 import { createIds } from './platform/ids.ts';
+import { createJobs } from './platform/jobs/index.ts';
 import type { Log } from './platform/log.ts';
 import { createMetrics } from './platform/metrics.ts';
+import { createFileObjects } from './platform/objects.ts';
 import { type Random, systemRandom } from './platform/random.ts';
+import { createSecretBox } from './platform/secret-box.ts';
+import { createPlatformSettings, type PlatformSettings } from './platform/settings.ts';
+import {
+  createLanceDbIndex,
+  createRetrieval,
+  embeddingModelFrom,
+  retrievalRoutes,
+} from './retrieval/index.ts';
+import { createRouting, createRoutingStore, routingRoutes } from './routing/index.ts';
 
-/** What must be there before anything can be built: `cli/foundation.ts` provides it. */
+/** What must stand before anything can be built; `cli/foundation.ts` provides it. */
 export interface Foundation {
   /** The owner role's connection string. */
   readonly databaseUrl: string;
   readonly masterKey: Buffer;
+  /** Absolute; locked for this process. */
+  readonly dataDirectory: string;
 }
 
 export interface Gatehouse {
   readonly http: HttpServer;
-  readonly database: Database;
+  readonly access: Access;
+  readonly documents: Documents;
+  readonly settings: PlatformSettings;
+  /** Tells one master key from another. */
+  readonly masterKeyFingerprint: string;
   start(): Promise<void>;
+  /** Readiness is 503 from now on. */
+  drain(): void;
   stop(): Promise<void>;
 }
 
-/** Builds everything once. Nothing acts until `start`. */
+/** Files read at once: parsing is the heaviest work there is, and requests share the cores with it. */
+const parserWorkers = 2;
+/** How long running jobs may take to reach the end of a step; what is left goes on at the next start. */
+const jobsStopTimeoutMs = 10_000;
+
+/** Builds everything once and wires it. Nothing acts until `start`. */
 export async function compose(
   config: Config,
   foundation: Foundation,
@@ -39,8 +80,10 @@ export async function compose(
   clock: Clock = systemClock,
   random: Random = systemRandom,
 ): Promise<Gatehouse> {
+  // Platform
   const newId = createIds(clock, random);
   const metrics = createMetrics();
+  const secretBox = createSecretBox(foundation.masterKey, random);
   const database = createDatabase({
     url: foundation.databaseUrl,
     pool: config.databasePool,
@@ -49,17 +92,19 @@ export async function compose(
     nowMs: clock.monotonicMs,
   });
   const notifications = createNotifications(foundation.databaseUrl, clock, log);
+  const objects = createFileObjects(join(foundation.dataDirectory, 'objects'), newId);
+  const jobs = createJobs({ url: foundation.databaseUrl, executorId: 'gatehouse', clock, log });
+  const counter = (name: string, help: string) => new Counter({ name, help, registers: [metrics] });
 
-  const failedAuthentication = new Counter({
-    name: 'failed_auth_total',
-    help: 'Requests refused for want of a valid credential',
-    registers: [metrics],
-  });
-  const crossTenantAttempts = new Counter({
-    name: 'cross_tenant_attempts_total',
-    help: "Requests that named another tenant than their key's",
-    registers: [metrics],
-  });
+  // Access
+  const failedAuthentication = counter(
+    'failed_auth_total',
+    'Requests refused for want of a valid credential',
+  );
+  const crossTenant = counter(
+    'cross_tenant_attempts_total',
+    "Requests that named another tenant than their key's",
+  );
   const access = createAccess({
     store: createAccessStore(database),
     clock,
@@ -67,12 +112,80 @@ export async function compose(
     random,
     log,
     countFailedAuthentication: () => failedAuthentication.inc(),
-    countCrossTenantAttempt: () => crossTenantAttempts.inc(),
+    countCrossTenantAttempt: () => crossTenant.inc(),
     subscribe: (onChange, onGap) => notifications.subscribe('access_changed', onChange, onGap),
   });
 
+  // The model path
+  const costs = createCosts({
+    store: createLedgerStore(database),
+    catalogue: createPriceCatalogue(),
+    clock,
+    newId,
+    metrics,
+    log,
+    dataDir: foundation.dataDirectory,
+  });
+  const routing = createRouting({
+    store: createRoutingStore(database),
+    secretBox,
+    clock,
+    newId,
+    random,
+    log,
+    environmentProviders: config.environmentProviders,
+    subscribe: (onChange, onGap) => notifications.subscribe('routing_changed', onChange, onGap),
+  });
+  const gateway = createGateway({ routing, costs, clock, newId, metrics, describeError: openaiError });
+
+  // Knowledge and answers. Each needs a little of the other: documents tell the index, the index reads documents.
+  const index = createLanceDbIndex({
+    uri: join(foundation.dataDirectory, 'index'),
+    clock,
+    onOptimiseFailure: (tenant, err) => log.warn({ err, tenant }, 'the search index was not optimised'),
+  });
+  const parser = createParser({ maxWorkers: parserWorkers, log, clock });
+  const knowledge = createKnowledge({
+    database,
+    objects,
+    jobs,
+    parse: parser.parse,
+    indexNow: (tenantId) => retrieval.indexNow(tenantId),
+    indexHolds: (tenantId, documentId) => retrieval.indexedPassages(tenantId, documentId),
+    clock,
+    newId,
+    log,
+    metrics,
+  });
+  const retrieval = createRetrieval({
+    database,
+    index,
+    source: knowledge.indexFeed,
+    readPassages: knowledge.passages.readPassages,
+    storedSlices: knowledge.passages.storedSlices,
+    chat: gateway.models.chat,
+    embed: gateway.models.embed,
+    answerModelFor: routing.answerModelFor,
+    embeddingModelFor: (principal) =>
+      embeddingModelFrom(routing.embeddingModelFor(principal), (route) =>
+        routing
+          .resolve(principal, route)
+          .tiers.flat()
+          .map(({ provider, model }) => ({ provider: provider.name, model })),
+      ),
+    principalOf: (tenantId) => {
+      const tenant = access.tenant(tenantId);
+      return tenant && platformPrincipal(tenant);
+    },
+    estimateTokens,
+    clock,
+    newId,
+    log,
+    metrics,
+  });
+
   const health = createHealth({
-    checks: [{ name: 'database', essential: true, probe: () => database.ping() }],
+    checks: dependencyChecks({ database, dataDirectory: foundation.dataDirectory }),
     history: createHealthHistory(database),
     clock,
     log,
@@ -86,21 +199,45 @@ export async function compose(
     metrics,
     version,
     rootRoutes: [healthRoutes(health, metrics)],
-    modelRoutes: [],
-    platformRoutes: [accessRoutes(access, config.region), healthDetailRoutes(health, version)],
+    modelRoutes: [gateway.routes],
+    platformRoutes: [
+      accessRoutes(access, config.region),
+      routingRoutes(routing),
+      costsRoutes(costs),
+      documentRoutes(knowledge.documents),
+      ...retrievalRoutes(retrieval, { clock, problemOf }),
+      healthDetailRoutes(health, version),
+    ],
   });
 
   return {
     http,
-    database,
+    access,
+    documents: knowledge.documents,
+    settings: createPlatformSettings(database),
+    masterKeyFingerprint: secretBox.fingerprint,
     async start() {
       await access.start();
+      await routing.start();
       await notifications.start();
+      costs.start();
+      gateway.start();
+      retrieval.start();
+      await jobs.start();
+      knowledge.start();
       health.start();
     },
+    drain: () => health.drain(),
+    // What takes requests stops first, what they need last.
     async stop() {
       health.drain();
       await http.stop(config.shutdownMs);
+      await knowledge.stop();
+      await jobs.stop(jobsStopTimeoutMs);
+      await parser.stop();
+      await retrieval.stop();
+      await gateway.stop();
+      await costs.stop();
       await health.stop();
       await access.stop();
       await notifications.stop();

@@ -230,10 +230,10 @@ export function createAccess(deps: AccessDependencies) {
       await snapshot.apply(`api_keys:${id}`);
     },
 
-    /** The tenant's first owner, with a password to sign in with. @throws AppError `conflict` when the address is taken. */
+    /** The tenant's first owner, with a password to sign in with; repeated, the password is the last one given. */
     async createOwner(tenant: TenantFacts, email: string, password: string): Promise<void> {
       const now = clock.now();
-      await store.insertUser({
+      await store.upsertUser({
         id: deps.newId(),
         tenant_id: tenant.id,
         email,

@@ -165,12 +165,17 @@ export function createAccessStore(database: Database) {
         .catch(refuseDuplicate('GATEHOUSE_ADMIN_KEY is in use as another key. Choose another value.'));
     },
 
-    async insertUser(row: UserRow): Promise<void> {
+    /** A user of that address who is there already gets the new password and keeps everything else. */
+    async upsertUser(row: UserRow): Promise<void> {
       await platform
         .insertInto('users')
         .values(row)
-        .execute()
-        .catch(refuseDuplicate(`A user with the address ${row.email} exists already.`));
+        .onConflict((conflict) =>
+          conflict
+            .expression(sql`lower(email)`)
+            .doUpdateSet({ password_hash: row.password_hash, updated_at: row.updated_at }),
+        )
+        .execute();
     },
     userByEmail: (email: string) =>
       platform

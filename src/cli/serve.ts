@@ -1,10 +1,12 @@
 import { compose, type Gatehouse } from '../compose.ts';
 import { systemClock } from '../platform/clock.ts';
 import { type Config, loadConfig, unknownVariables } from '../platform/config.ts';
+import { AppError } from '../platform/errors.ts';
 import { createLog, type Log } from '../platform/log.ts';
 import { systemRandom } from '../platform/random.ts';
 import { productVersion } from '../platform/version.ts';
 import { type FirstBootResult, firstBoot } from './first-boot.ts';
+import { firstBootSteps } from './first-boot-steps.ts';
 import { openFoundation } from './foundation.ts';
 import type { Output } from './output.ts';
 import { createStopSignal } from './stop-signal.ts';
@@ -25,7 +27,9 @@ export async function serve(environment: NodeJS.ProcessEnv, output: Output): Pro
   try {
     const gatehouse = await compose(config, foundation, log, productVersion());
     try {
+      await refuseForeignMasterKey(gatehouse);
       await gatehouse.start();
+      await acceptAdminKey(gatehouse, config);
       const port = await gatehouse.http.listen(config.host, config.port);
       log.info({ host: config.host, port }, 'listening');
       await greet(gatehouse, config, port, output);
@@ -39,6 +43,24 @@ export async function serve(environment: NodeJS.ProcessEnv, output: Output): Pro
   }
   log.info({}, 'stopped');
   return 0;
+}
+
+/** With another master key the stored secrets would not open; better to say so now than at the first call. */
+async function refuseForeignMasterKey(gatehouse: Gatehouse): Promise<void> {
+  const { masterKeyFingerprint: fingerprint } = gatehouse;
+  const known = await gatehouse.settings.writeOnce('master_key_fingerprint', { fingerprint });
+  if ((known as { fingerprint: string }).fingerprint === fingerprint) return;
+  throw new AppError(
+    'config_invalid',
+    'The master key is not the one that sealed the secrets in this database. Start with the original GATEHOUSE_MASTER_KEY, or put the original master.key back into the data directory. Nothing was changed.',
+  );
+}
+
+/** The configured key is the owner's from the first request on; its home is the first tenant. */
+async function acceptAdminKey(gatehouse: Gatehouse, config: Config): Promise<void> {
+  if (config.adminKey === null) return;
+  const home = await firstBootSteps(gatehouse, config.region).demoTenant();
+  await gatehouse.access.acceptAdminKey(config.adminKey, home);
 }
 
 /** Readiness is 503 from here on; load balancers get a while to notice before connections are refused. */
@@ -60,14 +82,15 @@ async function drain(
 
 async function greet(gatehouse: Gatehouse, config: Config, port: number, output: Output): Promise<void> {
   const address = config.publicUrl ?? `http://${shownHost(config.host)}:${port}`;
-  const first = await firstBoot(gatehouse.firstBoot, systemRandom, config.adminKey !== null);
+  const steps = firstBootSteps(gatehouse, config.region);
+  const first = await firstBoot(steps, systemRandom, config.adminKey !== null);
   if (first === null) {
     output.line(`Gatehouse is ready at ${address} (reference: ${address}/docs).`);
     return;
   }
   for (const line of firstGreeting(address, first)) output.line(line);
   // Only after it was shown: interrupted before, it is shown at the next start instead of never.
-  await gatehouse.firstBoot.markDone();
+  await steps.markDone();
 }
 
 function firstGreeting(address: string, first: FirstBootResult): string[] {

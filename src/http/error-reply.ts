@@ -27,6 +27,11 @@ export function isModelDialect(url: string): boolean {
   return url.startsWith('/v1/') || url === '/v1';
 }
 
+/** The problem document of whatever was thrown, for one that comes when a stream has begun. */
+export function problemOf(error: unknown, correlationId: string) {
+  return problem(understand(error), correlationId);
+}
+
 function problem(error: AppError, correlationId: string) {
   const row = errorTable[error.code];
   return {
@@ -71,7 +76,7 @@ const codeOfStatus: Readonly<Record<number, ErrorCode>> = {
   503: 'overloaded',
 };
 
-export function understand(error: unknown): AppError {
+function understand(error: unknown): AppError {
   if (error instanceof AppError) return error;
   if (hasZodFastifySchemaValidationErrors(error)) {
     const errors = error.validation.map((issue) => ({

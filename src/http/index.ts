@@ -1,2 +1,2 @@
-export { openaiError } from './error-reply.ts';
+export { openaiError, problemOf } from './error-reply.ts';
 export { createHttp, type DeclaredRoute, type HttpServer } from './server.ts';

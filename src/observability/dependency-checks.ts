@@ -1,0 +1,39 @@
+import { constants } from 'node:fs';
+import { access, statfs } from 'node:fs/promises';
+import type { Database } from '../platform/database/database.ts';
+import type { HealthCheck } from './health.ts';
+
+const mebibyte = 1024 * 1024;
+/** Below this PostgreSQL and the spool may fail to write at any moment. */
+const leastFreeBytes = 100 * mebibyte;
+
+/** What this process cannot do without: its database, and a data directory it can write to. */
+export function dependencyChecks(deps: {
+  readonly database: Pick<Database, 'ping' | 'poolState'>;
+  readonly dataDirectory: string;
+}): readonly HealthCheck[] {
+  return [
+    {
+      name: 'database',
+      essential: true,
+      async probe() {
+        const { version } = await deps.database.ping();
+        const { total, idle, waiting } = deps.database.poolState();
+        return { version, detail: `${total} connections, ${idle} idle, ${waiting} requests waiting for one` };
+      },
+    },
+    {
+      name: 'data_directory',
+      essential: true,
+      async probe() {
+        await access(deps.dataDirectory, constants.W_OK);
+        const { bavail, bsize } = await statfs(deps.dataDirectory);
+        const freeBytes = bavail * bsize;
+        if (freeBytes < leastFreeBytes) {
+          throw new Error(`only ${Math.floor(freeBytes / mebibyte)} MiB are free on the disk; make room`);
+        }
+        return { detail: `${Math.floor(freeBytes / mebibyte)} MiB free` };
+      },
+    },
+  ];
+}
