@@ -17,7 +17,7 @@ const ordinary: Record<string, string> = {
   french:
     'La commande est livrée dans un délai de quatorze jours après réception du paiement. Les frais de retour restent à la charge du client, sauf si la marchandise a été endommagée.',
   numbers: numbers.repeat(4),
-  code: readFileSync(new URL('./pieces.ts', import.meta.url), 'utf8'),
+  code: readFileSync(new URL('./structured-lines.ts', import.meta.url), 'utf8'),
 };
 const otherScripts: Record<string, string> = {
   russian:

@@ -4,7 +4,7 @@ import { ParseFailure } from './parse-failure.ts';
 import type { ParseLimits } from './parse-limits.ts';
 import type { ZipArchive } from './zip-archive.ts';
 
-export type DocxText = { text: string; title: string; warnings: string[] };
+export type DocxText = { text: string; title: string };
 
 /**
  * Reads the text of a DOCX as Markdown with its headings, lists and tables.
@@ -17,7 +17,7 @@ export type DocxText = { text: string; title: string; warnings: string[] };
 export async function docxText(archive: ZipArchive, limits: ParseLimits): Promise<DocxText> {
   const html = await toHtml(archive);
   const { text, heading } = htmlToMarkdown(html, limits);
-  return { text, title: coreTitle(archive) || heading, warnings: [] };
+  return { text, title: coreTitle(archive) || heading };
 }
 
 async function toHtml(archive: ZipArchive): Promise<string> {

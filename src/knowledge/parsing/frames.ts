@@ -9,6 +9,9 @@ import type { ParseLimits } from './parse-limits.ts';
  */
 export type Request = { fileName: string; contentType?: string; limits: ParseLimits; bodyBytes: number };
 
+/** The first message of a process: it has started and waits for files. */
+export type Ready = { ready: true; bodyBytes: 0 };
+
 export type Response = {
   answer:
     | { document: Omit<ParsedDocument, 'text'> }
@@ -21,7 +24,7 @@ export type Response = {
 const LENGTH_BYTES = 4;
 const LONGEST_HEAD_BYTES = 1024 * 1024;
 
-export function encodeHead(head: Request | Response): Buffer {
+export function encodeHead(head: Ready | Request | Response): Buffer {
   const json = Buffer.from(JSON.stringify(head), 'utf8');
   const length = Buffer.alloc(LENGTH_BYTES);
   length.writeUInt32LE(json.length);

@@ -116,6 +116,14 @@ describe('parseBytes reads', () => {
     expect((await parse(`${'some words '.repeat(20)}\0end`, 'a.txt')).text).not.toContain('\0');
   });
 
+  it('a document that is named like text, and says so', async () => {
+    const { contentType, warnings } = await parse(makePdf([paragraph(['x'])]), 'report.txt');
+    expect(contentType).toBe('application/pdf');
+    expect(warnings).toEqual([
+      'The name or declared type says text, but the file is a PDF and was read as one.',
+    ]);
+  });
+
   it('a Markdown table with enormous lines', async () => {
     const table = `| a | b |\n| --- | --- |\n| ${'cell '.repeat(400_000)} | x |\n`;
     expect((await parse(table, 'table.md')).text).toBe(table);

@@ -82,7 +82,8 @@ async function readPdf(bytes: Uint8Array, file: FileDescription, limits: ParseLi
   if (promisedKind(file.fileName, file.contentType) === 'docx')
     throw unreadFormat('a PDF', file.fileName, file.contentType);
   const { pdfText } = await import('./pdf-text.ts');
-  return { kind: 'pdf', ...(await pdfText(bytes, limits)) };
+  const reading = await pdfText(bytes, limits);
+  return { kind: 'pdf', ...reading, warnings: [...misnamed('a PDF', 'pdf', file), ...reading.warnings] };
 }
 
 async function readArchive(
@@ -96,7 +97,15 @@ async function readArchive(
     throw unreadFormat('a DOCX', file.fileName, file.contentType);
   }
   const { docxText } = await import('./docx-text.ts');
-  return { kind: 'docx', ...(await docxText(archive, limits)) };
+  return { kind: 'docx', ...(await docxText(archive, limits)), warnings: misnamed('a DOCX', 'docx', file) };
+}
+
+/** Something named like text that turns out to be a document is read as what it is, and its owner told. */
+function misnamed(is: string, kind: DocumentKind, file: FileDescription): string[] {
+  const promised = promisedKind(file.fileName, file.contentType);
+  return promised === undefined || promised === kind
+    ? []
+    : [`The name or declared type says ${promised}, but the file is ${is} and was read as one.`];
 }
 
 function archiveName(archive: ZipArchive): string {

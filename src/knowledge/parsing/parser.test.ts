@@ -156,6 +156,13 @@ describe('parser', () => {
     expect((await parsing.parse(await file('next.txt', 'next'))).text).toBe('next');
   });
 
+  it('does not blame the file when no process can be started', async () => {
+    const parsing = start({ limits: { heapMiB: Number.NaN } });
+    await expect(parsing.parse(await file('one.txt', 'one'))).rejects.toMatchObject({
+      code: 'dependency_down',
+    });
+  });
+
   it('lets a bounded number of files wait', async () => {
     const parsing = start({ maxWorkers: 1, maxWaiting: 1 });
     const one = await file('one.txt', 'one');

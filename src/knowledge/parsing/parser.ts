@@ -19,7 +19,8 @@ export type Parser = {
   /**
    * Reads a file into clean text. Waits while all readers are busy.
    * @throws ParseFailure when the file cannot be read: final, trying again gives the same.
-   * @throws AppError `overloaded` when too many files are waiting, `shutting_down` after `stop`: nothing was tried.
+   * @throws AppError `overloaded` when too many files are waiting, `shutting_down` after `stop`, `dependency_down` when
+   *   no reading process could be started: the file was not tried.
    */
   parse(file: FileToParse): Promise<ParsedDocument>;
   /** Refuses what waits, ends every reader at once and resolves when they are gone. */

@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { type FileHandle, open, readFile } from 'node:fs/promises';
 import type { Readable, Writable } from 'node:stream';
 import type { Clock } from '../../platform/clock.ts';
-import { createFrameReader, encodeHead, type Response } from './frames.ts';
+import { AppError } from '../../platform/errors.ts';
+import { createFrameReader, encodeHead, type Ready, type Response } from './frames.ts';
 import type { FileDescription, ParsedDocument } from './parse-bytes.ts';
 import { ParseFailure } from './parse-failure.ts';
 import type { ParseLimits } from './parse-limits.ts';
@@ -17,7 +18,8 @@ import { spawnReader } from './spawn-reader.ts';
 export type ReaderProcess = {
   /**
    * Reads one file.
-   * @throws ParseFailure for every way in which this can fail.
+   * @throws ParseFailure for every way in which the file can fail.
+   * @throws AppError `dependency_down` when the process did not start: nothing is known about the file then.
    */
   read(file: FileDescription & { path: string }): Promise<ParsedDocument>;
   /** False once the process has ended, or holds so much memory that another file should get a fresh one. */
@@ -30,6 +32,7 @@ type Exit = { code: number | null; signal: NodeJS.Signals | null };
 
 const INPUT = 3;
 const OUTPUT = 4;
+const START_WITHIN_MS = 30_000;
 const MEMORY_CHECK_EVERY_MS = 100;
 const LONGEST_STDERR = 4096;
 /** A UTF-16 code unit takes at most three bytes of UTF-8. */
@@ -40,7 +43,7 @@ export function startReaderProcess(deps: { limits: ParseLimits; clock: Clock }):
   const { limits, clock } = deps;
   const child = spawnReader(limits);
   const input = child.stdio[INPUT] as Writable;
-  const responses = createFrameReader<Response>(child.stdio[OUTPUT] as Readable);
+  const responses = createFrameReader<Ready | Response>(child.stdio[OUTPUT] as Readable);
   const stderr = tailOf(child.stderr);
   let gone = false;
   let worn = false;
@@ -49,12 +52,22 @@ export function startReaderProcess(deps: { limits: ParseLimits; clock: Clock }):
     gone = true;
     return exit;
   });
+  const ready = responses.next(0).catch(() => undefined);
   // Writing to a process that has died is reported by its exit.
   input.on('error', () => {});
 
   function killFor(failure: ParseFailure): void {
     killedFor ??= failure;
     child.kill('SIGKILL');
+  }
+
+  async function waitUntilStarted(): Promise<void> {
+    const started = new AbortController();
+    const giveUp = () => void child.kill('SIGKILL');
+    clock.sleep(START_WITHIN_MS, started.signal).then(giveUp, () => {});
+    const first = await ready;
+    started.abort();
+    if (first === undefined) throw notStarted(await exited, stderr());
   }
 
   async function watchTime(signal: AbortSignal): Promise<void> {
@@ -83,7 +96,8 @@ export function startReaderProcess(deps: { limits: ParseLimits; clock: Clock }):
     input.write(encodeHead({ ...description, limits, bodyBytes: size }));
     await Promise.race([send(file, size, input), exited]);
     const response = await responses.next(limits.textLength * BYTES_PER_CODE_UNIT);
-    if (response === undefined) throw killedFor ?? endedBy(await exited, stderr());
+    if (response === undefined || 'ready' in response.head)
+      throw killedFor ?? endedBy(await exited, stderr());
     worn = response.head.residentMiB > limits.residentMiB * WORN_ABOVE;
     const { answer } = response.head;
     if ('document' in answer) return { ...answer.document, text: response.body.toString('utf8') };
@@ -96,6 +110,7 @@ export function startReaderProcess(deps: { limits: ParseLimits; clock: Clock }):
       const file = await openFile(path);
       try {
         const size = await sizeOf(file, limits);
+        await waitUntilStarted();
         watchTime(watch.signal).catch(() => {});
         watchMemory(watch.signal).catch(() => {});
         return await converse(file, size, description);
@@ -180,6 +195,13 @@ function endedBy({ code, signal }: Exit, stderr: string): ParseFailure {
       cause,
     },
   );
+}
+
+function notStarted({ code, signal }: Exit, stderr: string): AppError {
+  const cause = new Error(
+    `The reading process ended with ${signal ?? code} before it was ready: ${stderr.trim()}`,
+  );
+  return new AppError('dependency_down', 'The process that reads files could not be started.', { cause });
 }
 
 function exitOf(child: ChildProcess): Promise<Exit> {

@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { realpathSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ParseLimits } from './parse-limits.ts';
 
+const shell = '/bin/sh';
 const libraries = ['unpdf', 'mammoth', 'htmlparser2', 'linkedom', '@mozilla/readability'];
 
 /**
@@ -35,9 +36,7 @@ export function spawnReader(
 
 /** A process that runs out of heap aborts, and would leave a core file the size of its heap behind. */
 function withoutCoreDumps(command: string[]): string[] {
-  return process.platform === 'win32'
-    ? command
-    : ['/bin/sh', '-c', 'ulimit -c 0; exec "$@"', 'sh', ...command];
+  return existsSync(shell) ? [shell, '-c', 'ulimit -c 0; exec "$@"', 'sh', ...command] : command;
 }
 
 /** The program's own source, its package.json, and the node_modules folders that its libraries lie in. */

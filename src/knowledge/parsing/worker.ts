@@ -22,6 +22,7 @@ startLifeline();
 // Libraries leave promises behind when they give up on a file. The file's own promise is the one that counts.
 process.on('unhandledRejection', () => {});
 
+output.write(encodeHead({ ready: true, bodyBytes: 0 }));
 const requests = createFrameReader<Request>(input);
 for (;;) {
   const request = await requests.next(Number.MAX_SAFE_INTEGER);
