@@ -127,7 +127,9 @@ export function createParser(deps: ParserDeps): Parser {
         if (stopped) throw shuttingDown();
         if (error instanceof ParseFailure) {
           const ms = Math.round(clock.monotonicMs() - startedMs);
-          log.warn({ reason: error.reason, ms, cause: error.cause }, 'a file could not be read');
+          // Other causes may quote the document, which has no business in a log.
+          const ours = error.reason === 'reader_crashed' ? { cause: String(error.cause) } : {};
+          log.warn({ reason: error.reason, ms, ...ours }, 'a file could not be read');
         }
         throw error;
       } finally {

@@ -120,4 +120,12 @@ describe('layoutPages', () => {
       ]),
     ).toMatch(/^# The Manual\n\nIt begins\./);
   });
+
+  it('takes a page of many runs, and a paragraph of many lines, as easily as a word without an end', () => {
+    const runs = Array.from({ length: 100_000 }, (_, index) => run(index % 2 === 0 ? 'a' : ' ', index, 700));
+    expect(linesOf(runs)[0]?.text).toHaveLength(99_999);
+    const lines = Array.from({ length: 100_000 }, () => ({ text: 'a line that does not end', gap: 0.001 }));
+    expect(layoutPages([page(lines)])).toHaveLength(100_000 * 25 - 1);
+    expect(layoutPages([page([{ text: 'a'.repeat(3_000_000) }])])).toHaveLength(3_000_000);
+  });
 });

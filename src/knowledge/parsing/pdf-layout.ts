@@ -10,9 +10,12 @@ const LARGEST_LEADING = 2;
 const bullet = /^[•▪◦‣●○■□–\uf0b7\u00b7*-]\s+/;
 const enumerator = /^(?:\(?\d{1,3}[.)]|\(?[a-z][.)]|\([ivx]{1,4}\))\s+/;
 const terminator = /[.!?:;。！？…]["'”’»)\]]{0,3}$/;
+const LONGEST_WORD = 60;
+const SOFT_HYPHEN = '\u00ad';
 const wideScript = /[\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uffef]/;
 
-type Block = { kind: 'heading' | 'item' | 'row' | 'paragraph'; level: number; text: string };
+/** `parts` are joined only at the end: adding to a long text again and again would copy it every time. */
+type Block = { kind: 'heading' | 'item' | 'row' | 'paragraph'; level: number; parts: string[] };
 
 /**
  * Turns the lines of a document's pages into Markdown: what is set larger than the body becomes headings, lines of a
@@ -24,7 +27,7 @@ export function layoutPages(pages: readonly PdfLine[][]): string {
   const body = bodySize(lines);
   const levels = headingLevels(lines, body);
   const leading = usualLeading(kept);
-  const joinWord = wordJoiner(lines);
+  const isCompound = compoundsOf(lines);
   const blocks: Block[] = [];
   let previous: PdfLine | undefined;
   let rightEdge = 0;
@@ -38,7 +41,7 @@ export function layoutPages(pages: readonly PdfLine[][]): string {
         last !== undefined &&
         previous !== undefined &&
         goesOn(last, previous, block, line, { leading, rightEdge, newPage: index === 0 });
-      if (joins) last.text = joinWord(last.text, line.text);
+      if (joins) append(last.parts, line.text, isCompound);
       else blocks.push(block);
       previous = line;
     }
@@ -51,10 +54,10 @@ function blockOf(line: PdfLine, levels: ReadonlyMap<number, number>): Block {
     line.text.length <= LONGEST_HEADING && /\p{L}/u.test(line.text)
       ? (levels.get(rounded(line.size)) ?? 0)
       : 0;
-  if (level > 0) return { kind: 'heading', level, text: line.text };
-  if (bullet.test(line.text)) return { kind: 'item', level: 0, text: line.text.replace(bullet, '- ') };
-  if (enumerator.test(line.text)) return { kind: 'item', level: 0, text: line.text };
-  return { kind: line.tabular ? 'row' : 'paragraph', level: 0, text: line.text };
+  if (level > 0) return { kind: 'heading', level, parts: [line.text] };
+  if (bullet.test(line.text)) return { kind: 'item', level: 0, parts: [line.text.replace(bullet, '- ')] };
+  if (enumerator.test(line.text)) return { kind: 'item', level: 0, parts: [line.text] };
+  return { kind: line.tabular ? 'row' : 'paragraph', level: 0, parts: [line.text] };
 }
 
 type Page = { leading: number; rightEdge: number; newPage: boolean };
@@ -94,7 +97,8 @@ function render(blocks: readonly Block[]): string {
       previous.kind === block.kind &&
       (block.kind === 'item' || block.kind === 'row');
     if (previous !== undefined) parts.push(tight ? '\n' : '\n\n');
-    parts.push(block.kind === 'heading' ? `${'#'.repeat(block.level)} ${block.text}` : block.text);
+    if (block.kind === 'heading') parts.push(`${'#'.repeat(block.level)} `);
+    for (const part of block.parts) parts.push(part);
   }
   return parts.join('').normalize('NFC');
 }
@@ -135,22 +139,30 @@ function usualLeading(pages: readonly PdfLine[][]): number {
 }
 
 /**
- * Joins two lines of a paragraph. A hyphen at the end of the first may part one word or belong to a compound; the
+ * Adds a line to a paragraph. A hyphen at the end of the line before may part one word or belong to a compound; the
  * document's other words decide, and where they are silent the hyphen goes, as it does in most languages that part words.
  */
-function wordJoiner(lines: readonly PdfLine[]): (text: string, next: string) => string {
-  const compounds = new Set<string>();
-  for (const line of lines) {
-    for (const [compound] of line.text.matchAll(/\p{L}+-\p{L}+/gu)) compounds.add(compound.toLowerCase());
+function append(parts: string[], next: string, isCompound: (word: string) => boolean): void {
+  const before = parts.pop() ?? '';
+  const end = before.slice(-LONGEST_WORD);
+  const start = /(\p{L}+)-$/u.exec(end)?.[1];
+  const rest = /^\p{Ll}\p{L}{0,39}/u.exec(next)?.[0];
+  const parted = start !== undefined && rest !== undefined && !isCompound(`${start}-${rest}`);
+  if (parted || end.endsWith(SOFT_HYPHEN)) {
+    parts.push(before.slice(0, -1), next);
+    return;
   }
-  return (text, next) => {
-    if (text.endsWith('\u00ad')) return text.slice(0, -1) + next;
-    const start = /(\p{L}+)-$/u.exec(text.slice(-60))?.[1];
-    const end = /^\p{Ll}\p{L}*/u.exec(next)?.[0];
-    if (start !== undefined && end !== undefined) {
-      return compounds.has(`${start}-${end}`.toLowerCase()) ? text + next : text.slice(0, -1) + next;
-    }
-    const wide = wideScript.test(text.slice(-1)) && wideScript.test(next.slice(0, 1));
-    return wide || /[\p{L}\p{N}]-$/u.test(text.slice(-4)) ? text + next : `${text} ${next}`;
-  };
+  const joined =
+    /[\p{L}\p{N}]-$/u.test(end) || (wideScript.test(end.slice(-1)) && wideScript.test(next.slice(0, 1)));
+  parts.push(before, joined ? next : ` ${next}`);
+}
+
+/** Tells whether the document writes a word with a hyphen within a line. */
+function compoundsOf(lines: readonly PdfLine[]): (word: string) => boolean {
+  const compounds = new Set<string>();
+  for (const { text } of lines) {
+    for (const [compound] of text.matchAll(/(?<!\p{L})\p{L}{1,40}-\p{L}{1,40}/gu))
+      compounds.add(compound.toLowerCase());
+  }
+  return (word) => compounds.has(word.toLowerCase());
 }

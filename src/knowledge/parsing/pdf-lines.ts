@@ -21,6 +21,8 @@ export type PdfLine = {
 
 /** A gap between two runs this many letter sizes wide separates columns rather than words. */
 const COLUMN_GAP = 1.8;
+/** A smaller one still separates words, where the file draws none of its own. */
+const WORD_GAP = 0.15;
 const SAME_LINE = 0.5;
 const leaders = /(?:\s?\.){5,}\s*/g;
 
@@ -28,16 +30,19 @@ const leaders = /(?:\s?\.){5,}\s*/g;
 export function linesOf(runs: readonly TextRun[]): PdfLine[] {
   const lines: PdfLine[] = [];
   let current: TextRun[] = [];
+  let first: TextRun | undefined;
   const finish = () => {
     const line = lineOf(current);
     current = [];
+    first = undefined;
     if (line !== undefined) lines.push(line);
   };
   for (const run of runs) {
-    const first = current.find(({ text }) => text.trim() !== '');
-    if (first !== undefined && Math.abs(run.y - first.y) > SAME_LINE * Math.max(run.size, first.size))
-      finish();
+    const elsewhere =
+      first !== undefined && Math.abs(run.y - first.y) > SAME_LINE * Math.max(run.size, first.size);
+    if (elsewhere) finish();
     current.push(run);
+    if (!isBlank(run)) first ??= run;
     if (run.endsLine) finish();
   }
   finish();
@@ -45,32 +50,34 @@ export function linesOf(runs: readonly TextRun[]): PdfLine[] {
 }
 
 function lineOf(runs: readonly TextRun[]): PdfLine | undefined {
-  const written = runs.filter(({ text }) => text.trim() !== '');
-  const [first] = written;
-  const last = written.at(-1);
-  if (first === undefined || last === undefined) return undefined;
   const parts: string[] = [];
+  let first: TextRun | undefined;
   let tabular = false;
-  let right = first.x;
-  for (const run of written) {
-    const gap = run.x - right;
-    if (parts.length > 0 && gap > run.size * COLUMN_GAP) tabular = true;
-    const previous = parts.at(-1) ?? '';
-    const spaced = /\s$/.test(previous) || /^\s/.test(run.text) || parts.length === 0;
-    if (!spaced && (gap > run.size * 0.15 || hasSpaceBetween(runs, run))) parts.push(' ');
+  let right = 0;
+  let size = 0;
+  // pdf.js reports a space between words as a run of its own.
+  let afterSpace = false;
+  for (const run of runs) {
+    if (isBlank(run)) {
+      afterSpace ||= run.text !== '';
+      continue;
+    }
+    const gap = first === undefined ? 0 : run.x - right;
+    if (gap > run.size * COLUMN_GAP) tabular = true;
+    if (first !== undefined && (afterSpace || gap > run.size * WORD_GAP)) parts.push(' ');
     parts.push(run.text);
+    first ??= run;
+    afterSpace = false;
     right = Math.max(right, run.x + run.width);
+    size = Math.max(size, run.size);
   }
+  if (first === undefined) return undefined;
   const text = parts.join('').replace(leaders, ' … ').replace(/\s+/g, ' ').trim();
-  if (text === '') return undefined;
-  const size = written.reduce((largest, run) => Math.max(largest, run.size), 0);
   return { text, x: first.x, right, y: first.y, size, tabular };
 }
 
-/** pdf.js reports a space between words as a run of its own. */
-function hasSpaceBetween(runs: readonly TextRun[], run: TextRun): boolean {
-  const before = runs[runs.indexOf(run) - 1];
-  return before !== undefined && before.text !== '' && before.text.trim() === '';
+function isBlank(run: TextRun): boolean {
+  return run.text.trim() === '';
 }
 
 const FEWEST_PAGES = 4;
