@@ -17,12 +17,9 @@ export class EventSplitter {
   push(chunk: Buffer): { bytes: Buffer; ends: number[] } | null {
     const bytes = this.#length === 0 ? chunk : this.#joined(chunk);
     const ends: number[] = [];
-    let from = this.#scanned;
-    for (let end = endOfEvent(bytes, from); end >= 0; end = endOfEvent(bytes, from)) {
-      ends.push(end);
-      from = end;
-    }
-    return this.#keep(bytes, from) ? { bytes, ends } : null;
+    let end = endOfEvent(bytes, this.#scanned);
+    for (; end >= 0; end = endOfEvent(bytes, end)) ends.push(end);
+    return this.#keep(bytes, ends.at(-1) ?? 0) ? { bytes, ends } : null;
   }
 
   /** What is left when the stream ends without an empty line. */
@@ -49,7 +46,6 @@ export class EventSplitter {
     if (from > 0 || this.#length === 0) {
       this.#waiting = left === 0 ? empty : Buffer.from(bytes.subarray(from));
       this.#length = left;
-      this.#scanned = 0;
     }
     // An end may stand across two chunks: up to its last three bytes are looked at again.
     this.#scanned = Math.max(0, this.#length - 3);

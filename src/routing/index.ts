@@ -3,4 +3,4 @@ export type { Provider, Resolution, Target } from './resolution.ts';
 export { routingRoutes } from './routing.routes.ts';
 export { modelName } from './routing.schema.ts';
 export { createRouting, type Routing } from './routing.service.ts';
-export { createRoutingStore } from './routing.store.ts';
+export { createRoutingStore, type RoutingStore as RoutingRows } from './routing.store.ts';

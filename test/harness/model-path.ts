@@ -1,0 +1,187 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Access, Principal } from '../../src/access/index.ts';
+import { permissionsOfRole } from '../../src/access/index.ts';
+import { createCosts, createPriceCatalogue } from '../../src/costs/index.ts';
+import {
+  createGateway,
+  type Gateway,
+  type GatewayHooks,
+  type GatewayTimeouts,
+  type InFlightBounds,
+  type ModelCall,
+  type Step,
+} from '../../src/gateway/index.ts';
+import { createHttp, type HttpServer, openaiError } from '../../src/http/index.ts';
+import { type Clock, systemClock } from '../../src/platform/clock.ts';
+import type { ProviderFromEnvironment } from '../../src/platform/config.ts';
+import { createIds } from '../../src/platform/ids.ts';
+import { createLog } from '../../src/platform/log.ts';
+import { createMetrics, type Metrics } from '../../src/platform/metrics.ts';
+import { systemRandom } from '../../src/platform/random.ts';
+import { createSecretBox } from '../../src/platform/secret-box.ts';
+import { createRouting, type Routing, type RoutingRows } from '../../src/routing/index.ts';
+
+/** A ledger row as the spool holds it. */
+export type SpooledRow = Readonly<Record<string, unknown>>;
+
+export interface ModelPath {
+  readonly url: string;
+  readonly http: HttpServer;
+  readonly gateway: Gateway;
+  readonly routing: Routing;
+  readonly metrics: Metrics;
+  readonly principal: Principal;
+  /** Steps of all calls, in the order in which they were taken. */
+  readonly steps: { readonly step: Step; readonly call: ModelCall }[];
+  /** Rows on their way to the ledger, once all calls that have ended are there. */
+  ledger(): Promise<SpooledRow[]>;
+  /** Whether the ledger takes rows; while it does not, they stay in the spool. */
+  stop(): Promise<void>;
+}
+
+export interface ModelPathOptions {
+  /** Providers by name, at these addresses. */
+  readonly providers?: Readonly<Record<string, string>>;
+  readonly routes?: Readonly<
+    Record<string, readonly (readonly { provider: string; model: string; weight?: number }[])[]>
+  >;
+  readonly hooks?: GatewayHooks;
+  readonly timeouts?: Partial<GatewayTimeouts>;
+  readonly bounds?: Partial<InFlightBounds>;
+  readonly clock?: Clock;
+  readonly spoolMaxBytes?: number;
+}
+
+const tenantId = '01920000-0000-7000-8000-000000000001';
+
+/**
+ * The model path from socket to socket, with everything real but the database: routes are given, and the ledger's rows
+ * are read where the database would take them.
+ */
+export async function startModelPath(options: ModelPathOptions): Promise<ModelPath> {
+  const clock = options.clock ?? systemClock;
+  const newId = createIds(clock, systemRandom);
+  const log = createLog('silent');
+  const metrics = createMetrics();
+  const dataDir = mkdtempSync(join(tmpdir(), 'gatehouse-model-path-'));
+  const rows: SpooledRow[] = [];
+  const costs = createCosts({
+    store: {
+      add: async (added) => {
+        rows.push(...added.map((row) => JSON.parse(row) as SpooledRow));
+      },
+      sums: () => Promise.reject(new Error('there is no database here')),
+      page: () => Promise.reject(new Error('there is no database here')),
+    },
+    catalogue: createPriceCatalogue(),
+    clock,
+    newId,
+    metrics,
+    log,
+    dataDir,
+    ...(options.spoolMaxBytes === undefined ? {} : { spoolMaxBytes: options.spoolMaxBytes }),
+  });
+  const environmentProviders = Object.entries(options.providers ?? {}).map(
+    ([name, baseUrl]): ProviderFromEnvironment => ({
+      name,
+      kind: 'openai',
+      baseUrl,
+      apiKey: 'sk-test-upstream',
+    }),
+  );
+  const routing = createRouting({
+    store: memoryStore(options),
+    secretBox: createSecretBox(Buffer.alloc(32, 1), systemRandom),
+    clock,
+    newId,
+    random: systemRandom,
+    log,
+    environmentProviders,
+    subscribe: () => {},
+  });
+  const steps: { step: Step; call: ModelCall }[] = [];
+  const gateway = createGateway({
+    routing,
+    costs,
+    clock,
+    newId,
+    metrics,
+    describeError: openaiError,
+    onStep: (step, call) => steps.push({ step, call }),
+    ...(options.hooks ? { hooks: options.hooks } : {}),
+    ...(options.timeouts ? { timeouts: options.timeouts } : {}),
+    ...(options.bounds ? { bounds: options.bounds } : {}),
+  });
+  const principal = principalOfTest();
+  const http = await createHttp({
+    access: { authenticate: () => principal } as unknown as Access,
+    clock,
+    newId,
+    log,
+    metrics,
+    version: 'test',
+    platformRoutes: [],
+    modelRoutes: [gateway.routes],
+    rootRoutes: [],
+  });
+  costs.start();
+  await routing.start();
+  gateway.start();
+  const port = await http.listen('127.0.0.1', 0);
+  return {
+    url: `http://127.0.0.1:${port}`,
+    http,
+    gateway,
+    routing,
+    metrics,
+    principal,
+    steps,
+    async ledger() {
+      await costs.flush();
+      return rows;
+    },
+    async stop() {
+      await http.stop(200);
+      await gateway.stop();
+      await costs.stop();
+      rmSync(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+function principalOfTest(): Principal {
+  return {
+    tenant: { id: tenantId, slug: 'test', name: 'Test', tier: 'starter', region: 'eu', status: 'active' },
+    tenantId,
+    keyId: 'key-of-test',
+    userId: null,
+    role: 'analyst',
+    groups: [],
+    permissions: new Set(permissionsOfRole.analyst),
+    readerTokens: [],
+    actsInNamedTenant: false,
+  };
+}
+
+function memoryStore({ routes }: ModelPathOptions): RoutingRows {
+  const at = new Date('2026-01-01T00:00:00Z');
+  const rows = Object.entries(routes ?? {}).map(([name, tiers], index) => ({
+    id: `route-${index}`,
+    tenant_id: tenantId,
+    name,
+    tiers: tiers.map((targets) => ({ targets: targets.map((target) => ({ weight: 1, ...target })) })),
+    created_by: 'test',
+    created_at: new Date(at.getTime() + index),
+    updated_at: at,
+  }));
+  return {
+    allProviders: async () => [],
+    allRoutes: async () => rows,
+    insertProvider: async () => {},
+    deleteProvider: async () => true,
+    putRoute: async () => {},
+    deleteRoute: async () => true,
+  };
+}
