@@ -243,8 +243,8 @@ async function jsonOrForm(request: FastifyRequest): Promise<void> {
   );
 }
 
-function given<Body>(body: Body | undefined): Body {
-  if (body === undefined) throw new AppError('bad_request', 'The request has no body.');
+function given<Body>(body: Body | null | undefined): Body {
+  if (body === undefined || body === null) throw new AppError('bad_request', 'The request has no body.');
   return body;
 }
 

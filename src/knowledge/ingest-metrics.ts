@@ -1,6 +1,7 @@
 import { Counter, Gauge, Histogram } from 'prom-client';
 import type { Clock } from '../platform/clock.ts';
 import type { Metrics } from '../platform/metrics.ts';
+import { unfinishedStatuses } from './knowledge-tables.ts';
 
 export interface IngestMetrics {
   /** Measures one stage of reading in a document. */
@@ -27,7 +28,8 @@ export function createIngestMetrics(
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
     registers: [registry],
   });
-  const unfinished = new Gauge({
+  // It reports itself: the registry holds it.
+  new Gauge({
     name: 'gatehouse_documents_unfinished',
     help: 'Documents on their way, by status: the depth of the queue',
     labelNames: ['status'],
@@ -36,11 +38,10 @@ export function createIngestMetrics(
       // A scrape never fails for want of the database: that it is away shows elsewhere.
       const rows = await countUnfinished().catch(() => null);
       if (rows === null) return;
-      this.reset();
+      for (const status of unfinishedStatuses) this.set({ status }, 0);
       for (const { status, count } of rows) this.set({ status }, Number(count));
     },
   });
-  for (const status of ['queued', 'parsing', 'indexing']) unfinished.set({ status }, 0);
   for (const outcome of ['ready', 'failed']) ended.inc({ outcome }, 0);
 
   return {

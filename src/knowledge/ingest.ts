@@ -12,7 +12,7 @@ import type { DocumentRow } from './knowledge-tables.ts';
 import { ParseFailure } from './parsing/parse-failure.ts';
 import type { Settlements } from './settlements.ts';
 import { textParts } from './text-parts.ts';
-import { cleanTitle, provisionalTitle } from './title.ts';
+import { readTitle } from './title.ts';
 
 /** A file as it was read: text in its stored form, and what it says of itself. */
 export interface ParsedFile {
@@ -99,7 +99,7 @@ export function createIngest(deps: IngestDependencies): JobDefinition<IngestInpu
     store.storeText(
       row,
       {
-        title: cleanTitle(file.title) ?? provisionalTitle(row.file_name, file.text),
+        title: readTitle(file.title, row.file_name, file.text),
         contentType: file.contentType,
         warnings: file.warnings.slice(0, 20).map((warning) => warning.slice(0, 500)),
         textLength: file.text.length,

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { cleanFileName, cleanTitle, firstWords, provisionalTitle } from './title.ts';
+import { cleanFileName, cleanTitle, firstWords, provisionalTitle, readTitle } from './title.ts';
 
 describe('cleanFileName', () => {
   test.each([
@@ -39,7 +39,10 @@ test('first words are those of the first line that says anything, cut at a word'
 });
 
 test('a document without a title is called after its file, else after its first words', () => {
-  expect(provisionalTitle('plan.md', 'Hello')).toBe('plan.md');
+  expect(provisionalTitle('plan.md', 'Hello')).toBe('plan');
+  expect(readTitle('Untitled', null, '# The plan')).toBe('The plan');
+  expect(readTitle('Found', null, '# The plan')).toBe('Found');
+  expect(readTitle('Untitled', 'untitled.md', 'Hello')).toBe('Untitled');
   expect(provisionalTitle(null, 'Hello there')).toBe('Hello there');
   expect(provisionalTitle(null, ' \n')).toBe('Untitled');
 });

@@ -1,3 +1,5 @@
+import { documentTitle } from './parsing/document-title.ts';
+
 /** Characters of a title that nobody gave. */
 const derivedLength = 120;
 /** Most file systems allow no longer name. */
@@ -5,7 +7,14 @@ const fileNameLength = 255;
 
 /** The title of a document before it is read, or when it says none itself: the file's name, else the first words. */
 export function provisionalTitle(fileName: string | null, beginning: string): string {
-  return fileName ?? firstWords(beginning) ?? 'Untitled';
+  return fileName === null ? (firstWords(beginning) ?? 'Untitled') : documentTitle('', fileName);
+}
+
+/** The title of a document that was read: its own, as far as the parser found one. */
+export function readTitle(found: string | null | undefined, fileName: string | null, text: string): string {
+  // What was pasted has no name, and then the parser has nothing to call it by.
+  const named = fileName !== null || found !== 'Untitled';
+  return (named ? cleanTitle(found) : null) ?? provisionalTitle(fileName, text);
 }
 
 /** The first line that says anything, without markup of headings, cut at a word; null when there is none. */

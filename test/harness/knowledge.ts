@@ -5,6 +5,7 @@ import { accessRoutes, createAccess, createAccessStore, type Role } from '../../
 import { createHttp, type HttpServer } from '../../src/http/index.ts';
 import {
   createKnowledge,
+  createParser,
   type DerivedPlace,
   documentRoutes,
   type IndexFeed,
@@ -28,12 +29,16 @@ export interface FedIndex {
   indexHolds(tenantId: string, documentId: string): Promise<number>;
   /** While set, indexing fails with it. */
   failure: Error | null;
+  /** Indexing waits until the returned function is called. */
+  hold(): () => void;
 }
 
 export function createFedIndex(feed: () => IndexFeed): FedIndex {
   const documents = new Map<string, Set<string>>();
   let last: Promise<void> = Promise.resolve();
+  let held: Promise<void> = Promise.resolve();
   const drain = async (tenantId: string) => {
+    await held;
     if (index.failure) throw index.failure;
     const changes = await feed().takeIndexChanges(tenantId, 1_000);
     for (const { documentId } of changes) {
@@ -46,6 +51,13 @@ export function createFedIndex(feed: () => IndexFeed): FedIndex {
   const index: FedIndex = {
     documents,
     failure: null,
+    hold() {
+      let release = () => {};
+      held = new Promise((resolve) => {
+        release = resolve;
+      });
+      return release;
+    },
     indexNow(tenantId) {
       last = last.catch(() => {}).then(() => drain(tenantId));
       return last;
@@ -71,17 +83,50 @@ export interface KnowledgeServer {
     path: string,
     body?: unknown,
     headers?: Record<string, string>,
-  ): Promise<{ status: number; headers: Record<string, unknown>; json: any; text: string }>;
+  ): Promise<Reply>;
+  /** A multipart request; strings are fields, the rest are files. In the order given. */
+  upload(
+    key: string,
+    method: 'POST' | 'PUT',
+    path: string,
+    parts: Readonly<Record<string, string | { name: string; type?: string; content: string | Buffer }>>,
+  ): Promise<Reply>;
   stop(): Promise<void>;
 }
 
+export interface Reply {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, unknown>>;
+  /** Tests read replies as their users do, without a type. */
+  readonly json: any;
+  readonly text: string;
+}
+
+const boundary = 'a-boundary-that-is-in-no-file';
+
+function formOf(parts: Parameters<KnowledgeServer['upload']>[3]): Buffer {
+  const pieces: Buffer[] = [];
+  for (const [field, part] of Object.entries(parts)) {
+    const isField = typeof part === 'string';
+    const disposition = `form-data; name="${field}"${isField ? '' : `; filename="${part.name}"`}`;
+    const type = isField ? '' : `content-type: ${part.type ?? 'application/octet-stream'}\r\n`;
+    pieces.push(Buffer.from(`--${boundary}\r\ncontent-disposition: ${disposition}\r\n${type}\r\n`));
+    pieces.push(Buffer.from(isField ? part : part.content), Buffer.from('\r\n'));
+  }
+  return Buffer.concat([...pieces, Buffer.from(`--${boundary}--\r\n`)]);
+}
+
 /** Documents behind the real HTTP server, on a database of its own, with durable jobs. */
-export async function startKnowledgeServer(options: {
-  parse: ParseFile;
-  derivedPlaces?: readonly DerivedPlace[];
-  test?: TestDatabase;
-  objectsDir?: string;
-}): Promise<KnowledgeServer> {
+export async function startKnowledgeServer(
+  options: {
+    /** The real parser when not given. */
+    parse?: ParseFile;
+    maxFileBytes?: number;
+    derivedPlaces?: readonly DerivedPlace[];
+    test?: TestDatabase;
+    objectsDir?: string;
+  } = {},
+): Promise<KnowledgeServer> {
   const clock = systemClock;
   const newId = createIds(clock, systemRandom);
   const log = createLog(process.env.TEST_LOG_LEVEL ?? 'silent');
@@ -99,13 +144,15 @@ export async function startKnowledgeServer(options: {
     countCrossTenantAttempt: () => {},
     subscribe: () => {},
   });
+  const parser = createParser({ maxWorkers: 2, log });
   const jobs = createJobs({ url: test.url, executorId: 'gatehouse', clock, log });
   const index: FedIndex = createFedIndex(() => knowledge.indexFeed);
   const knowledge: Knowledge = createKnowledge({
     database,
     objects: createFileObjects(objectsDir, newId),
     jobs,
-    parse: options.parse,
+    parse: options.parse ?? parser.parse,
+    ...(options.maxFileBytes === undefined ? {} : { maxFileBytes: options.maxFileBytes }),
     indexNow: (tenantId) => index.indexNow(tenantId),
     indexHolds: (tenantId, documentId) => index.indexHolds(tenantId, documentId),
     derivedPlaces: options.derivedPlaces ?? [],
@@ -129,6 +176,22 @@ export async function startKnowledgeServer(options: {
   await jobs.start();
   knowledge.start();
 
+  const request: KnowledgeServer['request'] = async (key, method, path, body, headers = {}) => {
+    const reply = await http.api.inject({
+      method,
+      url: `/api/v1${path}`,
+      headers: { authorization: `Bearer ${key}`, ...headers },
+      ...(body === undefined ? {} : { payload: body as object }),
+    });
+    const isJson = String(reply.headers['content-type']).includes('json');
+    return {
+      status: reply.statusCode,
+      headers: reply.headers,
+      json: isJson ? reply.json() : undefined,
+      text: reply.payload,
+    };
+  };
+
   return {
     http,
     knowledge,
@@ -144,25 +207,16 @@ export async function startKnowledgeServer(options: {
       const given = { name: `${role} of ${slug}`, role, groups, scopes: [], userId: null, expiresAt: null };
       return (await access.createKeyAsPlatform(tenant, given)).key;
     },
-    async request(key, method, path, body, headers = {}) {
-      const reply = await http.api.inject({
-        method,
-        url: `/api/v1${path}`,
-        headers: { authorization: `Bearer ${key}`, ...headers },
-        ...(body === undefined ? {} : { payload: body as object }),
-      });
-      const isJson = String(reply.headers['content-type']).includes('json');
-      return {
-        status: reply.statusCode,
-        headers: reply.headers,
-        json: isJson ? reply.json() : undefined,
-        text: reply.payload,
-      };
-    },
+    request,
+    upload: (key, method, path, parts) =>
+      request(key, method, path, formOf(parts), {
+        'content-type': `multipart/form-data; boundary=${boundary}`,
+      }),
     async stop() {
       await http.stop(1_000);
       await knowledge.stop();
       await jobs.stop(10_000);
+      await parser.stop();
       await access.stop();
       await test.drop();
       await rm(objectsDir, { recursive: true, force: true });
