@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
-import { createClientFor } from '../client.ts';
+import { type Client, createClientFor } from '../client.ts';
+import { ServerRefusal } from '../client-errors.ts';
 import type { ServerValues } from '../client-options.ts';
 import { type CommandContext, exitCodes, UsageError } from '../command.ts';
 import { Interrupted } from '../interruption.ts';
@@ -47,8 +48,7 @@ export async function ingest(
     if (files.length === 0) {
       throw new UsageError(`There is nothing to ingest: no files that end in ${readExtensions.join(' ')}.`);
     }
-    // Before a thousand files are retried against nobody.
-    await client.call('GET', '/health/live', { signal });
+    await greet(client, signal);
     const progress = output.progress('Ingesting', files.length);
     try {
       await sendFiles(client, files, {
@@ -78,6 +78,16 @@ export async function ingest(
     throw error;
   } finally {
     await client.close();
+  }
+}
+
+/** Finds out that there is no server, or that it does not take the key, before a thousand files meet it. */
+async function greet(client: Client, signal: AbortSignal): Promise<void> {
+  try {
+    await client.call('GET', '/api/v1/documents?limit=1', { signal });
+  } catch (error) {
+    // A key may be made for writing only.
+    if (!(error instanceof ServerRefusal && error.status === 403)) throw error;
   }
 }
 
