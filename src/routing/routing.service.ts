@@ -17,6 +17,7 @@ import {
   targetsInOrder,
 } from './resolution.ts';
 import type { ProviderRow, RouteRow, RoutingStore, SettingsScope } from './routing.store.ts';
+import { environmentProvider, routeOf, storedProvider } from './routing-rows.ts';
 import { createRoutingSnapshot, type RoutingSnapshot } from './routing-snapshot.ts';
 
 export interface RoutingDependencies {
@@ -46,9 +47,11 @@ export function createRouting(deps: RoutingDependencies) {
   const load = async (): Promise<void> => {
     const [providerRows, routeRows] = await Promise.all([store.allProviders(), store.allRoutes()]);
     const known = new Map(snapshot.providers.map((provider) => [provider.id, provider]));
-    // An id is never given another content, so a provider that is known stays the same object, and with it the
-    // connections that hang on it.
-    const stored = providerRows.map((row) => known.get(row.id) ?? openProvider(row));
+    // An id is never given another content, so what is known need not be opened again, unless that failed.
+    const stored = providerRows.map((row) => {
+      const before = known.get(row.id);
+      return before && before.keyProblem === null ? before : openProvider(row);
+    });
     const taken = new Set(stored.flatMap((provider) => (provider.tenantId === null ? [provider.name] : [])));
     snapshot = createRoutingSnapshot(
       [...fromEnvironment.filter((provider) => !taken.has(provider.name)), ...stored],
@@ -264,49 +267,6 @@ function newestFirst(a: { createdAt: Date; id: string }, b: { createdAt: Date; i
 
 function purposeOf(providerId: string): string {
   return `provider:${providerId}`;
-}
-
-function environmentProvider(given: ProviderFromEnvironment): Provider {
-  return {
-    id: `environment:${given.name}`,
-    tenantId: null,
-    name: given.name,
-    kind: given.kind,
-    baseUrl: given.baseUrl.replace(/\/+$/, ''),
-    apiKey: given.apiKey,
-    keyProblem: null,
-    keyHint: null,
-    localAddressesAllowed: true,
-    source: 'environment',
-    createdAt: new Date(0),
-  };
-}
-
-function storedProvider(row: ProviderRow, apiKey: string | null, keyProblem: string | null): Provider {
-  return {
-    id: row.id,
-    tenantId: row.tenant_id,
-    name: row.name,
-    kind: row.kind,
-    baseUrl: row.base_url,
-    apiKey,
-    keyProblem,
-    keyHint: row.key_hint,
-    localAddressesAllowed: row.local_addresses_allowed,
-    source: 'stored',
-    createdAt: row.created_at,
-  };
-}
-
-function routeOf(row: RouteRow): Route {
-  return {
-    id: row.id,
-    tenantId: row.tenant_id,
-    name: row.name,
-    tiers: row.tiers,
-    createdAt: row.created_at,
-    updatedAt: row.updated_at,
-  };
 }
 
 /**

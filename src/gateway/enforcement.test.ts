@@ -1,0 +1,101 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { modelPathSuite } from '../../test/harness/model-path-suite.ts';
+import { steps } from './call-model.ts';
+
+const { simulator, start, providerUrl } = modelPathSuite();
+const source = fileURLToPath(new URL('..', import.meta.url));
+
+/** A request that reaches a model, for each route that can. A route that is not here fails the test below. */
+const requests: Record<string, readonly object[]> = {
+  'POST /v1/chat/completions': [
+    { model: 'fast', messages: [{ role: 'user', content: 'hi' }] },
+    { model: 'fast', messages: [{ role: 'user', content: 'hi' }], stream: true },
+    { model: 'sim/gpt-4o', messages: [{ role: 'user', content: 'hi' }] },
+  ],
+  'POST /v1/embeddings': [{ model: 'sim/text-embedding-3-small', input: 'hi' }],
+};
+
+describe('every route that can reach a model', () => {
+  it('takes all steps in their order, once a call, also after falling back', async () => {
+    const path = await start({
+      providers: { sim: providerUrl(), down: 'http://127.0.0.1:9/v1' },
+      routes: {
+        fast: [[{ provider: 'down', model: 'gpt-4o' }], [{ provider: 'sim', model: 'gpt-4o-mini' }]],
+      },
+    });
+    const reaching = path.http.routes.filter(
+      ({ access }) => 'permission' in access && access.permission === 'models:call',
+    );
+    expect(reaching.map((route) => `${route.method} ${route.url}`).sort()).toEqual(
+      Object.keys(requests).sort(),
+    );
+    for (const [route, bodies] of Object.entries(requests)) {
+      const [method = '', url = ''] = route.split(' ');
+      for (const body of bodies) {
+        path.steps.length = 0;
+        const headers = { 'content-type': 'application/json' };
+        const response = await fetch(path.url + url, { method, headers, body: JSON.stringify(body) });
+        expect(response.status).toBe(200);
+        await response.text();
+        expect(path.steps.map(({ step }) => step)).toEqual(steps);
+      }
+    }
+    expect(simulator.totals().calls).toBe((await path.ledger()).length);
+  });
+
+  it('settles what failed, too, and stops at the step that refuses', async () => {
+    const path = await start({
+      hooks: {
+        guardInput: async (call) => {
+          if (call.request.bytes.includes('forbidden words')) throw new Error('blocked');
+        },
+      },
+    });
+    const ask = async (content: string) => {
+      path.steps.length = 0;
+      await path.gateway.models
+        .chat(
+          { principal: path.principal, correlationId: 'c' },
+          { model: 'fast', messages: [{ role: 'user', content }] },
+        )
+        .catch(() => {});
+      return path.steps.map(({ step }) => step);
+    };
+    expect(await ask('forbidden words')).toEqual(['authorise', 'guard_input']);
+    simulator.setFault({ kind: 'server-error' });
+    expect(await ask('hi')).toEqual([
+      'authorise',
+      'guard_input',
+      'reserve',
+      'look_in_cache',
+      'choose_targets',
+      'call',
+      'settle',
+    ]);
+  });
+});
+
+describe('the source', () => {
+  const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter(
+    (file) => file.endsWith('.ts') && !file.endsWith('.test.ts'),
+  );
+  const importing = (pattern: RegExp) =>
+    files.filter((file) => pattern.test(readFileSync(join(source, file), 'utf8'))).sort();
+
+  it('sends requests over HTTP to providers from one folder only', () => {
+    const senders = importing(/^import (?!type)[^;]*from '(?:undici|(?:node:)?http[s2]?)'|\bfetch\(/m);
+    // The command line talks to a server of ours, or looks whether a provider answers at all; it asks no model.
+    const elsewhere = senders.filter((file) => !file.startsWith('cli/') && !file.includes('/fixtures/'));
+    expect(elsewhere).toEqual(['gateway/providers/openai.ts']);
+  });
+
+  it('lets only the one function reach them', () => {
+    expect(importing(/from '\.\/providers\//)).toEqual(['gateway/gateway.ts']);
+    expect(importing(/from '\.\/try-targets\.ts'/)).toEqual(['gateway/call-model.ts']);
+    expect(importing(/from '\.\/attempt\.ts'/)).toEqual(['gateway/try-targets.ts']);
+    expect(importing(/createCallModel\b/)).toEqual(['gateway/call-model.ts', 'gateway/gateway.ts']);
+  });
+});

@@ -1,0 +1,74 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Principal } from '../../access/index.ts';
+import type { Provider } from '../../routing/index.ts';
+import type { UpstreamFailure } from '../upstream.ts';
+import { createOpenAiUpstream } from './openai.ts';
+
+let server: Server;
+let port: number;
+let requests = 0;
+const upstream = createOpenAiUpstream({ connectMs: 1_000, firstByteMs: 1_000, idleMs: 1_000 });
+
+beforeAll(async () => {
+  server = createServer((request, response) => {
+    requests++;
+    response.end(request.headers.authorization);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  port = (server.address() as AddressInfo).port;
+});
+afterAll(async () => {
+  await upstream.stop();
+  server.close();
+});
+
+const providerAt = (baseUrl: string, localAddressesAllowed: boolean): Provider => ({
+  id: `${baseUrl} ${localAddressesAllowed}`,
+  tenantId: null,
+  name: 'p',
+  kind: 'openai',
+  baseUrl,
+  apiKey: 'sk-test',
+  keyProblem: null,
+  keyHint: null,
+  localAddressesAllowed,
+  source: 'stored',
+  createdAt: new Date(0),
+});
+
+/** @returns the reply's body, or how the exchange failed. */
+function ask(provider: Provider): Promise<string | UpstreamFailure> {
+  const caller = { principal: {} as Principal, correlationId: 'correlation-1' };
+  return new Promise((resolve) => {
+    let text = '';
+    upstream.send(
+      { provider, path: '/chat/completions', body: Buffer.from('{}'), caller },
+      {
+        head: () => {},
+        data: (chunk) => {
+          text += chunk.toString();
+        },
+        end: () => resolve(text),
+        failed: resolve,
+      },
+    );
+  });
+}
+
+describe('a provider of a tenant', () => {
+  it('is not reached when its name leads to this machine, which only connecting tells', async () => {
+    const before = requests;
+    const outcome = await ask(providerAt(`http://localhost:${port}/v1`, false));
+    expect(outcome).toMatchObject({
+      kind: 'connection',
+      cause: { message: expect.stringContaining('local address') },
+    });
+    expect(requests).toBe(before);
+  });
+
+  it('is reached there when an owner set it up', async () => {
+    expect(await ask(providerAt(`http://localhost:${port}/v1`, true))).toBe('Bearer sk-test');
+  });
+});

@@ -1,0 +1,182 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { createPriceCatalogue } from '../costs/index.ts';
+import { answerModelOf, defaultChatModels, embeddingModelOf } from './answer-model.ts';
+import { type Provider, type Route, type Target, targetsInOrder } from './resolution.ts';
+import { createRoutingSnapshot } from './routing-snapshot.ts';
+
+const acme = 'tenant-acme';
+const provider = (name: string, tenantId: string | null = null, more: Partial<Provider> = {}): Provider => ({
+  id: `${tenantId}-${name}`,
+  tenantId,
+  name,
+  kind: 'openai',
+  baseUrl: 'http://10.0.0.1/v1',
+  apiKey: null,
+  keyProblem: null,
+  keyHint: null,
+  localAddressesAllowed: true,
+  source: 'stored',
+  createdAt: new Date(0),
+  ...more,
+});
+const route = (name: string, target: string, tenantId: string | null = null, minute = 0): Route => {
+  const [to = '', model = ''] = target.split('/');
+  const at = new Date(Date.UTC(2026, 0, 1, 0, minute));
+  const tiers = [{ targets: [{ provider: to, model, weight: 1 }] }];
+  return { id: `${tenantId}-${name}`, tenantId, name, tiers, createdAt: at, updatedAt: at };
+};
+const resolved = (snapshot: ReturnType<typeof createRoutingSnapshot>, tenantId: string, model: string) => {
+  const found = snapshot.resolve(tenantId, model);
+  const target = found?.tiers[0]?.[0];
+  return found && `${found.route} ${target?.provider.id} ${target?.model}`;
+};
+
+describe('a model name', () => {
+  const snapshot = createRoutingSnapshot(
+    [provider('openai'), provider('openai', acme), provider('vllm')],
+    [
+      route('fast', 'openai/gpt-4o-mini'),
+      route('fast', 'vllm/llama', acme),
+      route('a/b', 'vllm/slashed'),
+      route('gone', 'was/x'),
+    ],
+  );
+
+  it('is the tenant’s route, else the platform’s', () => {
+    expect(resolved(snapshot, acme, 'fast')).toBe('fast null-vllm llama');
+    expect(resolved(snapshot, 'other', 'fast')).toBe('fast null-openai gpt-4o-mini');
+  });
+
+  it('is a provider and its model, the tenant’s own provider winning by name', () => {
+    expect(resolved(snapshot, acme, 'openai/gpt-4o')).toBe('null tenant-acme-openai gpt-4o');
+    expect(resolved(snapshot, 'other', 'openai/gpt-4o')).toBe('null null-openai gpt-4o');
+    expect(resolved(snapshot, acme, 'vllm/meta/llama')).toBe('null null-vllm meta/llama');
+    expect(resolved(snapshot, acme, 'a/b')).toBe('a/b null-vllm slashed');
+    for (const nothing of ['openai/', '/gpt-4o', 'nobody/gpt-4o', 'gpt-4o', '']) {
+      expect(resolved(snapshot, acme, nothing)).toBeUndefined();
+    }
+  });
+
+  it('is the only provider’s model when there is but one', () => {
+    const single = createRoutingSnapshot([provider('openai'), provider('vllm', acme)], []);
+    expect(resolved(single, 'other', 'gpt-4o')).toBe('null null-openai gpt-4o');
+    expect(resolved(single, 'other', 'meta/llama')).toBe('null null-openai meta/llama');
+    expect(resolved(single, acme, 'gpt-4o')).toBeUndefined();
+  });
+
+  it('leads nowhere when the route’s providers are gone', () => {
+    expect(snapshot.resolve(acme, 'gone')?.tiers).toEqual([]);
+  });
+
+  it('never leads to what belongs to another tenant', () => {
+    const names = fc.constantFrom('x', 'y', 'z');
+    const owner = fc.constantFrom(null, 'a', 'b');
+    const providers = fc.uniqueArray(fc.tuple(names, owner), { selector: String });
+    const routes = fc.uniqueArray(fc.tuple(names, owner, names), {
+      selector: ([name, of]) => `${name} ${of}`,
+    });
+    fc.assert(
+      fc.property(providers, routes, (given, led) => {
+        const all = createRoutingSnapshot(
+          given.map(([name, of]) => provider(name, of)),
+          led.map(([name, of, to]) => route(name, `${to}/m`, of)),
+        );
+        for (const tenantId of ['a', 'b']) {
+          for (const model of ['x', 'y', 'z', 'x/m', 'y/m', 'z/m', 'm']) {
+            for (const tier of all.resolve(tenantId, model)?.tiers ?? []) {
+              for (const target of tier) expect([null, tenantId]).toContain(target.provider.tenantId);
+            }
+          }
+        }
+      }),
+    );
+  });
+});
+
+describe('the order of targets', () => {
+  const target = (tier: string, model: string, weight: number): Target => ({
+    tier,
+    model,
+    weight,
+    provider: provider('p'),
+  });
+  const weights = fc.array(fc.array(fc.integer({ min: 1, max: 100 }), { minLength: 1, maxLength: 5 }), {
+    minLength: 1,
+    maxLength: 4,
+  });
+
+  it('has each target once, tier by tier', () => {
+    fc.assert(
+      fc.property(
+        weights,
+        fc.infiniteStream(fc.double({ min: 0, max: 0.9999999, noNaN: true })),
+        (given, draws) => {
+          const tiers = given.map((tier, t) =>
+            tier.map((weight, n) => target(String(t), `${t}-${n}`, weight)),
+          );
+          const order = targetsInOrder({ route: null, tiers }, () => draws.next().value);
+          expect(order.map(({ tier }) => tier)).toEqual(tiers.flat().map(({ tier }) => tier));
+          expect(new Set(order)).toEqual(new Set(tiers.flat()));
+        },
+      ),
+    );
+  });
+
+  it('gives each target of a tier its share of first turns', () => {
+    const tiers = [[target('primary', 'a', 1), target('primary', 'b', 3), target('primary', 'c', 6)]];
+    const first: Record<string, number> = {};
+    for (let n = 0; n < 1_000; n++) {
+      // Every thousandth of the range once: the shares are exact, not a matter of luck.
+      const model = targetsInOrder({ route: null, tiers }, () => n / 1_000)[0]?.model ?? '';
+      first[model] = (first[model] ?? 0) + 1;
+    }
+    expect(first).toEqual({ a: 100, b: 300, c: 600 });
+  });
+});
+
+describe('the model for answers', () => {
+  const fromEnvironment = (name: string) => provider(name, null, { source: 'environment' });
+
+  it('is the route named default', () => {
+    const snapshot = createRoutingSnapshot(
+      [provider('p')],
+      [route('old', 'p/m', acme), route('default', 'p/m', null, 9)],
+    );
+    expect(answerModelOf(snapshot, acme)).toBe('default');
+  });
+
+  it('is the oldest route to a chat model, the tenant’s before the platform’s', () => {
+    const routes = [
+      route('platform', 'p/m', null, 1),
+      route('embeddings', 'p/m', acme, 1),
+      route('vectors', 'p/text-embedding-3-small', acme, 2),
+      route('second', 'p/m', acme, 4),
+      route('first', 'p/m', acme, 3),
+    ];
+    const snapshot = createRoutingSnapshot([provider('p')], routes);
+    expect(answerModelOf(snapshot, acme)).toBe('first');
+    expect(answerModelOf(snapshot, 'other')).toBe('platform');
+    expect(embeddingModelOf(snapshot, acme)).toBe('embeddings');
+    expect(embeddingModelOf(snapshot, 'other')).toBeNull();
+  });
+
+  it('is the small chat model of the only provider from the environment, while there is no route', () => {
+    const one = createRoutingSnapshot([fromEnvironment('openai'), provider('own', acme)], []);
+    expect(answerModelOf(one, acme)).toBe('openai/gpt-4o-mini');
+    expect(answerModelOf(createRoutingSnapshot([fromEnvironment('ollama')], []), acme)).toBeNull();
+    const two = createRoutingSnapshot([fromEnvironment('openai'), fromEnvironment('groq')], []);
+    expect(answerModelOf(two, acme)).toBeNull();
+    const embedsOnly = createRoutingSnapshot([fromEnvironment('openai')], [route('embeddings', 'openai/m')]);
+    expect(answerModelOf(embedsOnly, acme)).toBeNull();
+    expect(answerModelOf(createRoutingSnapshot([], []), acme)).toBeNull();
+  });
+
+  it('is a model that the price catalogue knows', () => {
+    const catalogue = createPriceCatalogue();
+    for (const [name, model] of Object.entries(defaultChatModels)) {
+      const target = { provider: { name, baseUrl: 'http://10.0.0.1/v1' }, model };
+      expect(catalogue.priceOf(target, new Date())?.id).toContain(`:${name}:`);
+    }
+  });
+});

@@ -1,0 +1,244 @@
+import { sql } from 'kysely';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { createTestDatabase, type TestDatabase } from '../../test/harness/database.ts';
+import { type Principal, permissionsOfRole, type Role } from '../access/index.ts';
+import { systemClock } from '../platform/clock.ts';
+import { createNotifications, type Notifications } from '../platform/database/notifications.ts';
+import { createIds } from '../platform/ids.ts';
+import { createLog } from '../platform/log.ts';
+import { systemRandom } from '../platform/random.ts';
+import { createSecretBox } from '../platform/secret-box.ts';
+import { createRouting, type Routing } from './routing.service.ts';
+import { createRoutingStore } from './routing.store.ts';
+
+const newId = createIds(systemClock, systemRandom);
+const log = createLog('silent');
+const tenants = { acme: newId(), other: newId() };
+
+function principal(slug: keyof typeof tenants, role: Role = 'admin', actsInNamedTenant = false): Principal {
+  const tenantId = tenants[slug];
+  return {
+    tenant: { id: tenantId, slug, name: slug, tier: 'starter', region: 'eu', status: 'active' },
+    tenantId,
+    keyId: `key-of-${slug}`,
+    userId: null,
+    role,
+    groups: [],
+    permissions: new Set(permissionsOfRole[role]),
+    readerTokens: [],
+    actsInNamedTenant,
+  };
+}
+const acme = principal('acme');
+const other = principal('other');
+const owner = principal('acme', 'owner');
+
+let test: TestDatabase;
+let notifications: Notifications[] = [];
+
+beforeAll(async () => {
+  test = await createTestDatabase();
+  for (const [slug, id] of Object.entries(tenants)) {
+    await sql`insert into tenants (id, slug, name, tier, region, status, created_at, updated_at)
+      values (${id}, ${slug}, ${slug}, 'starter', 'eu', 'active', now(), now())`.execute(
+      test.database.platform,
+    );
+  }
+});
+afterAll(() => test.drop());
+beforeEach(async () => {
+  await sql`delete from model_routes`.execute(test.database.platform);
+  await sql`delete from providers`.execute(test.database.platform);
+});
+afterEach(async () => {
+  for (const listener of notifications) await listener.stop();
+  notifications = [];
+});
+
+async function instance(masterKey = Buffer.alloc(32, 1)): Promise<Routing> {
+  const listener = createNotifications(test.url, systemClock, log);
+  const routing = createRouting({
+    store: createRoutingStore(test.database),
+    secretBox: createSecretBox(masterKey, systemRandom),
+    clock: systemClock,
+    newId,
+    random: systemRandom,
+    log,
+    environmentProviders: [
+      { name: 'openai', kind: 'openai', baseUrl: 'https://api.openai.com/v1/', apiKey: 'sk-env' },
+    ],
+    subscribe: (onChange, onGap) => listener.subscribe('routing_changed', onChange, onGap),
+  });
+  await routing.start();
+  await listener.start();
+  notifications.push(listener);
+  return routing;
+}
+const given = (name: string, more: object = {}) => ({
+  name,
+  kind: 'openai',
+  baseUrl: 'https://models.example.com/v1',
+  apiKey: 'sk-test-0123456789abcdef',
+  ...more,
+});
+const to = (provider: string, model = 'm') => [{ targets: [{ provider, model, weight: 1 }] }];
+const keyUsed = (routing: Routing, who: Principal, model: string) =>
+  routing.resolve(who, model).tiers[0]?.[0]?.provider.apiKey;
+
+describe('providers', () => {
+  it('belong to the tenant that set them up, or to the platform when an owner named no tenant', async () => {
+    const routing = await instance();
+    await routing.createProvider(acme, given('mine'));
+    await routing.createProvider(owner, given('shared'));
+    await routing.createProvider(principal('other', 'owner', true), given('theirs'));
+    const names = (who: Principal) => routing.providers(who).map((provider) => provider.name);
+    expect(names(acme).sort()).toEqual(['mine', 'openai', 'shared']);
+    expect(names(other).sort()).toEqual(['openai', 'shared', 'theirs']);
+    expect(names(owner).sort()).toEqual(['openai', 'shared']);
+  });
+
+  it('are usable at once, with a key that is nowhere in the database', async () => {
+    const routing = await instance();
+    const provider = await routing.createProvider(acme, given('mine'));
+    expect(provider).toMatchObject({ keyHint: 'cdef', baseUrl: 'https://models.example.com/v1' });
+    expect(keyUsed(routing, acme, 'mine/m')).toBe('sk-test-0123456789abcdef');
+    const { rows } = await sql<{ row: string }>`select providers::text as row from providers`.execute(
+      test.database.platform,
+    );
+    expect(rows[0]?.row).not.toContain('sk-test');
+    expect((await routing.createProvider(acme, given('short', { apiKey: 'tiny' }))).keyHint).toBeNull();
+    expect((await routing.createProvider(acme, given('open', { apiKey: null }))).apiKey).toBeNull();
+  });
+
+  it('of the platform win over the environment’s, and the tenant’s over both', async () => {
+    const routing = await instance();
+    expect(keyUsed(routing, acme, 'openai/m')).toBe('sk-env');
+    await routing.createProvider(owner, given('openai', { apiKey: 'sk-platform' }));
+    expect(keyUsed(routing, acme, 'openai/m')).toBe('sk-platform');
+    await routing.createProvider(acme, given('openai', { apiKey: 'sk-tenant' }));
+    expect(keyUsed(routing, acme, 'openai/m')).toBe('sk-tenant');
+    expect(keyUsed(routing, other, 'openai/m')).toBe('sk-platform');
+  });
+
+  it('have one name each, an address that may be used, and a kind that is known', async () => {
+    const routing = await instance();
+    await routing.createProvider(acme, given('mine'));
+    await expect(routing.createProvider(acme, given('mine'))).rejects.toMatchObject({ code: 'conflict' });
+    await routing.createProvider(owner, given('shared'));
+    await expect(routing.createProvider(owner, given('shared'))).rejects.toMatchObject({ code: 'conflict' });
+    await expect(routing.createProvider(acme, given('x', { kind: 'bedrock' }))).rejects.toMatchObject({
+      code: 'invalid',
+      errors: [{ path: 'kind' }],
+    });
+    const local = { baseUrl: 'http://127.0.0.1:11434/v1' };
+    await expect(routing.createProvider(acme, given('x', local))).rejects.toMatchObject({ code: 'invalid' });
+    expect((await routing.createProvider(owner, given('local', local))).localAddressesAllowed).toBe(true);
+  });
+
+  it('are deleted by id or name by those whose they are, and not while a route needs them', async () => {
+    const routing = await instance();
+    const shared = await routing.createProvider(owner, given('shared'));
+    await routing.createProvider(acme, given('mine'));
+    await expect(routing.deleteProvider(acme, 'shared')).rejects.toMatchObject({ code: 'not_found' });
+    await expect(routing.deleteProvider(acme, shared.id)).rejects.toMatchObject({ code: 'not_found' });
+    await expect(routing.deleteProvider(other, 'mine')).rejects.toMatchObject({ code: 'not_found' });
+    await expect(routing.deleteProvider(owner, 'openai')).rejects.toMatchObject({ code: 'not_found' });
+    await routing.putRoute(other, 'fast', to('shared'));
+    await expect(routing.deleteProvider(owner, 'shared')).rejects.toMatchObject({ code: 'conflict' });
+    await routing.deleteRoute(other, 'fast');
+    await routing.deleteProvider(owner, shared.id);
+    await routing.deleteProvider(acme, 'mine');
+    expect(routing.providers(acme).map((provider) => provider.name)).toEqual(['openai']);
+  });
+
+  it('whose key was sealed by another master key do not stop the others from working', async () => {
+    await (await instance()).createProvider(acme, given('mine'));
+    const routing = await instance(Buffer.alloc(32, 2));
+    expect(routing.resolve(acme, 'mine/m').tiers[0]?.[0]?.provider.keyProblem).toContain(
+      'another master key',
+    );
+    expect(keyUsed(routing, acme, 'openai/m')).toBe('sk-env');
+  });
+});
+
+describe('routes', () => {
+  it('are made, replaced, listed and deleted, each in its own scope', async () => {
+    const routing = await instance();
+    await routing.putRoute(owner, 'fast', to('openai', 'gpt-4o-mini'));
+    await routing.putRoute(acme, 'fast', to('openai', 'gpt-4o'));
+    await routing.putRoute(acme, 'fast', to('openai', 'gpt-4.1'));
+    expect(routing.resolve(acme, 'fast').tiers[0]?.[0]?.model).toBe('gpt-4.1');
+    expect(routing.resolve(other, 'fast').tiers[0]?.[0]?.model).toBe('gpt-4o-mini');
+    expect(routing.routes(acme)).toHaveLength(1);
+    await expect(routing.deleteRoute(other, 'fast')).rejects.toMatchObject({ code: 'not_found' });
+    await routing.deleteRoute(acme, 'fast');
+    expect(routing.resolve(acme, 'fast').tiers[0]?.[0]?.model).toBe('gpt-4o-mini');
+    expect(() => routing.route(acme, 'slow')).toThrow(expect.objectContaining({ code: 'not_found' }));
+  });
+
+  it('lead only to providers that their maker can see', async () => {
+    const routing = await instance();
+    await routing.createProvider(acme, given('mine'));
+    await expect(routing.putRoute(other, 'fast', to('mine'))).rejects.toMatchObject({
+      code: 'invalid',
+      errors: [{ path: 'tiers.0.targets.0.provider', message: 'there is no provider "mine"' }],
+    });
+    await expect(routing.putRoute(owner, 'fast', to('mine'))).rejects.toMatchObject({ code: 'invalid' });
+  });
+});
+
+describe('other instances', () => {
+  it('hear of a change', async () => {
+    const [first, second] = [await instance(), await instance()];
+    await first.createProvider(acme, given('mine'));
+    await first.putRoute(acme, 'fast', to('mine'));
+    await expect.poll(() => second.callableRoutes(acme).map((route) => route.name)).toEqual(['fast']);
+    expect(keyUsed(second, acme, 'fast')).toBe('sk-test-0123456789abcdef');
+    await first.deleteRoute(acme, 'fast');
+    await expect.poll(() => second.callableRoutes(acme)).toEqual([]);
+  });
+});
+
+describe('the database', () => {
+  const rows = (who: Principal, table: string) =>
+    test.database.inTenant(who, async (tx) => {
+      const { rows: found } = await sql<{
+        name: string;
+      }>`select name from ${sql.table(table)} order by name`.execute(tx);
+      return found.map((row) => row.name);
+    });
+
+  it('shows a tenant its own and the platform’s rows only, and no sealed key', async () => {
+    const routing = await instance();
+    await routing.createProvider(owner, given('shared'));
+    await routing.createProvider(acme, given('mine'));
+    await routing.createProvider(other, given('theirs'));
+    await routing.putRoute(acme, 'fast', to('mine'));
+    expect(await rows(acme, 'providers')).toEqual(['mine', 'shared']);
+    expect(await rows(other, 'providers')).toEqual(['shared', 'theirs']);
+    expect(await rows(other, 'model_routes')).toEqual([]);
+    await expect(
+      test.database.inTenant(acme, (tx) => sql`select sealed_key from providers`.execute(tx)),
+    ).rejects.toThrow('permission denied');
+  });
+
+  it('lets a tenant write neither the platform’s rows nor another’s', async () => {
+    const routing = await instance();
+    await routing.createProvider(owner, given('shared'));
+    await routing.putRoute(owner, 'fast', to('shared'));
+    const changed = await test.database.inTenant(acme, async (tx) => [
+      (await sql`update model_routes set name = 'taken'`.execute(tx)).numAffectedRows,
+      (await sql`delete from model_routes`.execute(tx)).numAffectedRows,
+      (await sql`delete from providers`.execute(tx)).numAffectedRows,
+    ]);
+    expect(changed).toEqual([0n, 0n, 0n]);
+    for (const tenantId of [null, tenants.other]) {
+      await expect(
+        test.database.inTenant(acme, (tx) =>
+          sql`insert into model_routes (id, tenant_id, name, tiers, created_by, created_at, updated_at)
+            values (${newId()}, ${tenantId}, 'x', '[]', 'x', now(), now())`.execute(tx),
+        ),
+      ).rejects.toThrow('row-level security');
+    }
+  });
+});
