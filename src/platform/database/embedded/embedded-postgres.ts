@@ -50,8 +50,9 @@ export interface EmbeddedPostgres {
    */
   start(): Promise<EmbeddedConnection & { readonly created: boolean }>;
   /**
-   * Shuts the server down: all work saved within the first bound, by force after the last. A start under way is given up.
-   * Idempotent. */
+   * Shuts the server down: all work saved within the first bound, by force after the last. A start under way is given
+   * up. Idempotent.
+   */
   stop(): Promise<void>;
 }
 

@@ -26,7 +26,15 @@ const setprivPlaces = ['/usr/bin/setpriv', '/bin/setpriv'];
  */
 const tied = ['--no-new-privs', '--pdeathsig', 'INT'];
 const dropped = ['--reuid', '65534', '--regid', '65534', '--clear-groups'];
-const withCapability = (name: string) => [`--inh-caps=-all,+${name}`, `--ambient-caps=-all,+${name}`];
+/**
+ * The secure bit makes access(2) heed the privilege, by which the programs look for one another; the kernel otherwise
+ * ignores it there for any user but root.
+ */
+const withCapability = (name: string) => [
+  `--inh-caps=-all,+${name}`,
+  `--ambient-caps=-all,+${name}`,
+  '--securebits=+no_setuid_fixup',
+];
 
 /** All ways to run the server on this machine, the one with the fewest privileges first. */
 export function waysToRun(isRoot: boolean, setpriv: string | null): ServerUser[] {
@@ -60,7 +68,7 @@ export async function chooseServerUser(dataDir: string, binaries: PostgresBinari
       environment: programEnvironment(binaries),
       timeoutMs: probeTimeoutMs,
     });
-    if (exitCode === 0) return way;
+    if (exitCode === 0 && !output.includes('invalid binary')) return way;
     said = output.trim().split('\n').at(-1) ?? '';
   }
   throw new AppError('database_unavailable', explain(isRoot, dataDir, binaries, said));
@@ -68,6 +76,7 @@ export async function chooseServerUser(dataDir: string, binaries: PostgresBinari
 
 const probe = (dataDir: string, postgres: string) => [
   '-c',
+  // Where the program may be run but not found by itself, it says `invalid binary` and answers all the same.
   'cd "$1" && exec "$2" --version',
   'sh',
   dataDir,
