@@ -8,8 +8,10 @@ import type { Output } from './output.ts';
 export async function migrate(environment: NodeJS.ProcessEnv, output: Output): Promise<number> {
   const config = loadConfig(environment);
   const log = createLog(config.logLevel);
-  const report = (ran: readonly string[]) =>
+  const report = (ran: readonly string[]) => {
     output.line(ran.length === 0 ? 'The schema is up to date.' : `Migrated: ${ran.join(', ')}.`);
+    output.result({ migrated: ran });
+  };
   // Beside running instances on a shared database there is no data directory to lock.
   if (config.databaseUrl) {
     report(await bringUpToDate(config.databaseUrl, log));
@@ -17,6 +19,6 @@ export async function migrate(environment: NodeJS.ProcessEnv, output: Output): P
   }
   const foundation = await openFoundation(config, log);
   await foundation.close();
-  report([]);
+  report(foundation.migrated);
   return 0;
 }

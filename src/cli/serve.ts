@@ -86,9 +86,12 @@ async function greet(gatehouse: Gatehouse, config: Config, port: number, output:
   const first = await firstBoot(steps, systemRandom, config.adminKey !== null);
   if (first === null) {
     output.line(`Gatehouse is ready at ${address} (reference: ${address}/docs).`);
+    output.result({ address, first_boot: null });
     return;
   }
   for (const line of firstGreeting(address, first)) output.line(line);
+  const { documents, email, password, apiKey } = first;
+  output.result({ address, first_boot: { documents, email, password, api_key: apiKey } });
   // Only after it was shown: interrupted before, it is shown at the next start instead of never.
   await steps.markDone();
 }
