@@ -49,6 +49,28 @@ describe('bestSentences', () => {
   });
 });
 
+describe('a text that holds the question itself', () => {
+  const question = 'How are tenants kept apart?';
+
+  it('is not answered by an example that puts it', () => {
+    const text =
+      'Try it: curl -d \'{"query":"How are tenants kept apart?"}\' http://localhost. Tenants live behind walls in the database.';
+    const [best] = bestSentences(question, text);
+    expect(text.slice(best?.start, best?.end)).toBe('Tenants live behind walls in the database.');
+  });
+
+  it('is answered by what follows where a list of questions and answers puts it', () => {
+    const text = 'Where is the log? On standard error. How are tenants kept apart? By walls in the database.';
+    const [best] = bestSentences(question, text);
+    expect(text.slice(best?.start, best?.end)).toContain('By walls in the database.');
+  });
+
+  it('is found like any other when the question is a few words to look for', () => {
+    const text = 'Nothing here. The tenants apart from the owner may read this.';
+    expect(bestSentences('tenants apart', text)).not.toEqual([]);
+  });
+});
+
 describe('quotePassages', () => {
   const score = 1;
 

@@ -19,6 +19,8 @@ export interface Question {
   find(text: string): QuestionItems;
   /** Whether an item belongs to the asking rather than to what is asked. */
   isAsking(item: string): boolean;
+  /** Whether a sentence puts this very question: as itself, as a FAQ does, or among other words, as an example does. */
+  askedIn(sentence: string): 'itself' | 'mentioned' | null;
 }
 
 /** Items of a question beyond this many say nothing new; pasted essays must not cost more. */
@@ -37,7 +39,28 @@ export function parseQuestion(text: string): Question {
     pairs: new Set(pairsOf(inOrder).slice(0, MAX_ITEMS)),
   };
   const asking = new Set(words.filter(isAskingWord).flatMap((word) => [word, stem(word)]));
-  return { items, find: createFinder(items, stem), isAsking: (item) => asking.has(item) };
+  return {
+    items,
+    find: createFinder(items, stem),
+    isAsking: (item) => asking.has(item),
+    askedIn: createAskedIn(text),
+  };
+}
+
+/** Fewer words with a question mark are a keyword search, whose words every good hit repeats. */
+const fewestWordsOfQuestion = 3;
+
+function createAskedIn(text: string): Question['askedIn'] {
+  const plain = (words: string) => wordsOf(words).join(' ');
+  const question = plain(text);
+  if (!text.trimEnd().endsWith('?') || question.split(' ').length < fewestWordsOfQuestion) return () => null;
+  return (sentence) => {
+    if (!sentence.includes('?')) return null;
+    const said = plain(sentence);
+    if (!said.includes(question)) return null;
+    // "Q: …" and a heading's number come before a question that stands for itself.
+    return said.length - question.length <= 3 ? 'itself' : 'mentioned';
+  };
 }
 
 /** Looks for the wanted items in a text. Most words are told apart by their first letters, before any stemming. */

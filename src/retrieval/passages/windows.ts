@@ -12,7 +12,12 @@ interface ReadSentence {
   readonly start: number;
   readonly end: number;
   readonly items: QuestionItems;
+  /** It is the question: what comes after it may answer, it does not. */
+  readonly isQuestion: boolean;
 }
+
+/** An example that puts the question has all of its words and answers nothing. */
+const nothing: QuestionItems = { stems: new Set(), words: new Set(), pairs: new Set() };
 
 /** A passage is some 20 sentences; of a text made of crumbs only this many are looked at. */
 const MAX_SENTENCES_READ = 400;
@@ -21,7 +26,12 @@ const MAX_SENTENCES_READ = 400;
 export function readText(question: Question, text: string): ReadText {
   const sentences = sentencesOf(text)
     .slice(0, MAX_SENTENCES_READ)
-    .map(({ start, end }) => ({ start, end, items: question.find(text.slice(start, end)) }));
+    .map(({ start, end }): ReadSentence => {
+      const sentence = text.slice(start, end);
+      const asked = question.askedIn(sentence);
+      const items = asked === 'mentioned' ? nothing : question.find(sentence);
+      return { start, end, items, isQuestion: asked === 'itself' };
+    });
   return { sentences, items: together(sentences.map(({ items }) => items)) };
 }
 
@@ -60,6 +70,7 @@ export function* windowsOf(
       const last = sentences[first + count - 1];
       if (!last || (count > 1 && last.end - start > limits.maxCharacters)) break;
       found.add(last.items);
+      if (last.isQuestion) continue;
       yield { start, end: last.end, sentences: count, ...found.shares() };
     }
   }
