@@ -116,7 +116,7 @@ export function searchIndexContract(create: () => Promise<SearchIndex>): void {
     for (const half of [rows.slice(0, 20), rows.slice(20)])
       await index.apply(tenant, WORDS_ONLY, upsert(...half));
     expect(await find(tenant, 'limit', 3)).toEqual(expected);
-    await index.optimise(tenant, WORDS_ONLY);
+    await index.optimise(tenant, WORDS_ONLY, { force: true });
     expect(await find(tenant, 'limit', 3)).toEqual(expected);
     const scores = (await index.lexical(tenant, WORDS_ONLY, 'limit', { limit: 40 })).map(
       ({ score }) => score,
@@ -204,7 +204,9 @@ export function searchIndexContract(create: () => Promise<SearchIndex>): void {
               upsertDocuments: [{ documentId: id, rows: its }],
               deleteDocuments: [],
             });
-            return optimise ? Promise.all([applied, index.optimise(tenant, WORDS_ONLY)]) : applied;
+            return optimise
+              ? Promise.all([applied, index.optimise(tenant, WORDS_ONLY, { force: true })])
+              : applied;
           });
           await Promise.all(writes);
           expect(await index.documents(tenant, WORDS_ONLY)).toEqual(expected);
@@ -220,7 +222,7 @@ export function searchIndexContract(create: () => Promise<SearchIndex>): void {
         WORDS_ONLY,
         upsert(...Array.from({ length: 300 }, (_, n) => indexRow(`x.${n}`, 'filler'))),
       );
-      const optimising = index.optimise(tenant, WORDS_ONLY);
+      const optimising = index.optimise(tenant, WORDS_ONLY, { force: true });
       for (let n = 0; n < 5; n++) {
         await index.apply(tenant, WORDS_ONLY, upsert(indexRow(`n${n}.1`, `fresh${n}`)));
         expect(await find(tenant, `fresh${n}`)).toEqual([`n${n}.1`]);
@@ -241,7 +243,7 @@ export function searchIndexContract(create: () => Promise<SearchIndex>): void {
         },
         { timeout: 20_000 },
       );
-      await index.optimiseAll();
+      await index.optimise(tenant, WORDS_ONLY, { force: true });
       expect(await index.statistics(tenant, WORDS_ONLY)).toMatchObject({
         state: 'ready',
         rows: 150,

@@ -19,5 +19,5 @@ for (let write = Number(first); ; write++) {
   const rows = [0, 1, 2].map((n) => indexRow(`d${write % 5}.${n}`, `write${write}`));
   await index.apply(tenantId, WORDS_ONLY, upsert(...rows));
   process.stdout.write(`${write}\n`);
-  if (write % 4 === 3) await index.optimise(tenantId, WORDS_ONLY);
+  if (write % 4 === 3) await index.optimise(tenantId, WORDS_ONLY, { force: true });
 }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { IndexRow, SearchIndex } from '../index/search-index.ts';
 import { quotePassages } from '../passages/best-sentences.ts';
 import { COVERED_FROM, coverage } from '../passages/coverage.ts';
-import { rankPassages } from '../passages/rank-passages.ts';
+import { rankFound } from '../rank-found.ts';
 import { type Answerer, type EvaluationReport, evaluate, type Passage } from './evaluate.ts';
 import { type JudgedSet, loadJudgedSet } from './judged-set.ts';
 
@@ -55,6 +55,7 @@ export async function evaluateFolder(options: EvaluateFolderOptions): Promise<Ev
 }
 
 interface IndexedPassage extends Passage, CutPassage {
+  readonly chunkId: string;
   readonly title: string;
 }
 
@@ -65,7 +66,7 @@ async function indexJudgedSet(set: JudgedSet, { chunk, index }: EvaluateFolderOp
   for (const { id: documentId, title, text } of set.documents) {
     const rows: IndexRow[] = chunk(text).map((passage) => {
       const chunkId = `${byChunkId.size}`;
-      byChunkId.set(chunkId, { ...passage, documentId, title });
+      byChunkId.set(chunkId, { ...passage, chunkId, documentId, title });
       return { chunkId, documentId: safeId(documentId), title, heading: passage.heading, text: passage.text };
     });
     await index.apply(TENANT, GENERATION, {
@@ -73,16 +74,16 @@ async function indexJudgedSet(set: JudgedSet, { chunk, index }: EvaluateFolderOp
       deleteDocuments: [],
     });
   }
-  await index.optimise(TENANT, GENERATION);
+  await index.optimise(TENANT, GENERATION, { force: true });
 
   async function ranked(question: string, documentIds?: readonly string[]) {
     const narrowed = documentIds && { documentIds: documentIds.map(safeId) };
     const found = await index.lexical(TENANT, GENERATION, question, { limit: CANDIDATES, ...narrowed });
-    const candidates = found.flatMap(({ chunkId, score }) => {
+    const candidates = found.flatMap(({ chunkId }) => {
       const passage = byChunkId.get(chunkId);
-      return passage ? [{ ...passage, score }] : [];
+      return passage ? [passage] : [];
     });
-    return rankPassages(question, candidates);
+    return rankFound('lexical', question, { lexical: candidates, vector: [] });
   }
   const covers = (question: string, passages: readonly IndexedPassage[]) =>
     coverage(

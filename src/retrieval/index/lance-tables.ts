@@ -7,24 +7,29 @@ type Lance = typeof import('@lancedb/lancedb');
 /** An open generation. */
 export interface LanceTable {
   readonly table: Table;
-  /** Writes since the last optimisation by this process, and rows that wait to be indexed. */
-  readonly waiting: { writes: number; rows: number };
-  /** When old versions are next worth removing, on the monotonic clock; undefined when there are none. */
+  /** Writes since the last optimisation, rows among them that are not indexed yet, and when the first was made. */
+  readonly waiting: { writes: number; rows: number; sinceMs: number };
+  /** Until when optimising again can wait. This and the other times are on the monotonic clock. */
+  restUntilMs: number;
+  /** When old versions are next worth removing; undefined when there are none. */
   cleanUpAfterMs: number | undefined;
 }
 
 export interface LanceTables {
-  /** The open generation for as long as `work` runs; `undefined` is passed when it does not exist. */
-  use<Result>(
+  /** Keeps the generation open while `work` runs; `undefined` is passed when it does not exist. */
+  read<Result>(
     tenantId: string,
     generation: IndexGeneration,
-    mode: 'read' | 'write',
     work: (open: LanceTable | undefined) => Promise<Result>,
+  ): Promise<Result>;
+  /** The same to write: the generation is created when it does not exist. One writer at a time, please. */
+  write<Result>(
+    tenantId: string,
+    generation: IndexGeneration,
+    work: (open: LanceTable) => Promise<Result>,
   ): Promise<Result>;
   /** Closes the handle once nobody uses it, so that the next use opens afresh. */
   forget(tenantId: string, generation: IndexGeneration): void;
-  /** The generations that are open. */
-  opened(): { tenantId: string; generation: IndexGeneration }[];
   /** Deletes one generation's table, or all of a tenant's. */
   drop(tenantId: string, generationNumber: number | undefined): Promise<void>;
   close(): void;
@@ -43,7 +48,7 @@ export interface LanceTablesOptions {
 
 interface Entry {
   readonly tenantId: string;
-  readonly generation: IndexGeneration;
+  readonly generationNumber: number;
   readonly opening: Promise<LanceTable | undefined>;
   users: number;
   retired: boolean;
@@ -91,12 +96,10 @@ export function createLanceTables(options: LanceTablesOptions): LanceTables {
         }
         await createIndexes(lance, table, missing);
       }
-      const unindexed = (await table.indexStats('searchable_idx'))?.numUnindexedRows ?? 0;
-      return {
-        table,
-        waiting: { writes: unindexed > 0 ? 1 : 0, rows: unindexed },
-        cleanUpAfterMs: undefined,
-      };
+      const rows = (await table.indexStats('searchable_idx'))?.numUnindexedRows ?? 0;
+      // What another process left waiting has waited long enough.
+      const waiting = { writes: rows > 0 ? 1 : 0, rows, sinceMs: Number.NEGATIVE_INFINITY };
+      return { table, waiting, restUntilMs: 0, cleanUpAfterMs: undefined };
     } finally {
       connection.close();
     }
@@ -125,34 +128,48 @@ export function createLanceTables(options: LanceTablesOptions): LanceTables {
       return [key, known];
     }
     const opening = open(tenantId, generation, mode);
-    const entry: Entry = { tenantId, generation, opening, users: 0, retired: false };
+    const entry: Entry = { tenantId, generationNumber: generation.number, opening, users: 0, retired: false };
     entries.set(key, entry);
     // What is absent or broken is looked for again the next time.
     opening.then(
       (opened) => opened ?? retire(key, entry),
       () => retire(key, entry),
     );
-    for (const [oldKey, old] of entries) {
-      if (entries.size <= options.maxOpenTables) break;
-      retire(oldKey, old);
-    }
+    closeLeastRecentlyUsed(entry);
     return [key, entry];
   }
 
+  /** Those in use stay: what is written through one handle must be seen through the same. */
+  function closeLeastRecentlyUsed(newest: Entry): void {
+    for (const [key, entry] of entries) {
+      if (entries.size <= options.maxOpenTables) return;
+      if (entry.users === 0 && entry !== newest) retire(key, entry);
+    }
+  }
+
+  async function use<Result>(
+    entry: Entry,
+    work: (open: LanceTable | undefined) => Promise<Result>,
+  ): Promise<Result> {
+    entry.users += 1;
+    try {
+      return await work(await entry.opening);
+    } finally {
+      entry.users -= 1;
+      closeIfIdle(entry);
+    }
+  }
+
   return {
-    async use(tenantId, generation, mode, work) {
+    read: (tenantId, generation, work) => use(entryFor(tenantId, generation, 'read')[1], work),
+
+    async write(tenantId, generation, work) {
       for (;;) {
-        const [key, entry] = entryFor(tenantId, generation, mode);
-        entry.users += 1;
-        try {
-          const opened = await entry.opening;
-          // A reader found nothing just before this writer came: open again, creating it.
-          if (opened || mode === 'read') return await work(opened);
-          retire(key, entry);
-        } finally {
-          entry.users -= 1;
-          closeIfIdle(entry);
-        }
+        const [key, entry] = entryFor(tenantId, generation, 'write');
+        const outcome = await use(entry, async (open) => open && { result: await work(open) });
+        if (outcome) return outcome.result;
+        // A reader found nothing just before this writer came: open again, creating it.
+        retire(key, entry);
       }
     },
 
@@ -162,13 +179,9 @@ export function createLanceTables(options: LanceTablesOptions): LanceTables {
       if (entry) retire(key, entry);
     },
 
-    opened() {
-      return [...entries.values()].map(({ tenantId, generation }) => ({ tenantId, generation }));
-    },
-
     async drop(tenantId, generationNumber) {
       for (const [key, entry] of [...entries]) {
-        const same = generationNumber === undefined || entry.generation.number === generationNumber;
+        const same = generationNumber === undefined || entry.generationNumber === generationNumber;
         if (entry.tenantId === tenantId && same) retire(key, entry);
       }
       const connection = await connect(tenantId);

@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { tokenize } from '@lancedb/lancedb';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { searchIndexContract } from '../../../test/contracts/search-index.ts';
 import { indexRow, upsert, WORDS_ONLY } from '../../../test/contracts/search-index-rows.ts';
-import { systemClock } from '../../platform/clock.ts';
+import { type Clock, systemClock } from '../../platform/clock.ts';
 import { createStemmer, fold, wordsOf } from '../passages/terms.ts';
 import { fullTextOptions } from './lance-tables.ts';
 import { createLanceDbIndex, type LanceDbIndexDeps } from './lancedb-index.ts';
@@ -75,12 +75,40 @@ describe('files of the index', () => {
     };
     const index = createIndex('versions', { clock });
     for (let n = 0; n < 10; n++) await index.apply('t', WORDS_ONLY, upsert(indexRow('a.1', `version ${n}`)));
-    await index.optimise('t', WORDS_ONLY);
+    await index.optimise('t', WORDS_ONLY, { force: true });
     expect((await index.statistics('t', WORDS_ONLY)).versions).toBeGreaterThan(10);
     laterMs = 120_000;
     await index.optimise('t', WORDS_ONLY);
     expect((await index.statistics('t', WORDS_ONLY)).versions).toBeLessThan(3);
     expect(await index.lexical('t', WORDS_ONLY, 'version', { limit: 5 })).toHaveLength(1);
+    await index.stop();
+  });
+
+  it('are optimised by and by, however little was written', async () => {
+    const sleeps: (() => void)[] = [];
+    let laterMs = 0;
+    const clock: Clock = {
+      now: () => new Date(Date.now() + laterMs),
+      monotonicMs: () => systemClock.monotonicMs() + laterMs,
+      sleep: (_ms, signal) =>
+        new Promise((resolve, reject) => {
+          sleeps.push(resolve);
+          signal?.addEventListener('abort', () => reject(signal.reason));
+        }),
+    };
+    const index = createIndex('by-and-by', { clock });
+    await index.apply('t', WORDS_ONLY, upsert(indexRow('a.1', 'little')));
+    await index.optimise('t', WORDS_ONLY);
+    expect(await index.statistics('t', WORDS_ONLY)).toMatchObject({ unindexedRows: 1 });
+    // One look after half a minute indexes it, a later one removes what that replaced, and then it is left alone.
+    for (const expected of [{ unindexedRows: 0 }, { unindexedRows: 0, versions: 1 }]) {
+      await vi.waitFor(() => expect(sleeps).toHaveLength(1));
+      laterMs += 61_000;
+      sleeps.shift()?.();
+      await vi.waitFor(async () => expect(await index.statistics('t', WORDS_ONLY)).toMatchObject(expected));
+    }
+    await index.apply('t', WORDS_ONLY, upsert(indexRow('a.1', 'little again')));
+    expect(sleeps).toHaveLength(1);
     await index.stop();
   });
 

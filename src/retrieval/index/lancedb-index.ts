@@ -11,7 +11,13 @@ import {
   statisticsOf,
 } from './lance-queries.ts';
 import { createLanceTables, type LanceTable } from './lance-tables.ts';
-import { isLargeBacklog, mergeChanges, optimiseTable } from './lance-writes.ts';
+import {
+  hasSomethingLeft,
+  isOptimisingDue,
+  LONGEST_WAIT_MS,
+  mergeChanges,
+  optimiseTable,
+} from './lance-writes.ts';
 import type {
   IndexCandidate,
   IndexChanges,
@@ -47,6 +53,7 @@ const MAX_FILTER_DOCUMENTS = 1_000;
 
 /** The search index on LanceDB: one table for each tenant and generation, `<uri>/<tenantId>/g<number>.lance`. */
 export function createLanceDbIndex(deps: LanceDbIndexDeps): SearchIndex {
+  const { clock } = deps;
   const timeoutMs = deps.queryTimeoutMs ?? 10_000;
   const writers = createKeyedQueue({ maxWaiting: MAX_WAITING_CHANGES });
   const tables = createLanceTables({
@@ -56,8 +63,10 @@ export function createLanceDbIndex(deps: LanceDbIndexDeps): SearchIndex {
     refreshSeconds: deps.refreshSeconds ?? 1,
     ...(deps.storageOptions && { storageOptions: deps.storageOptions }),
   });
-  const optimisations = new Map<string, Promise<void>>();
-  let stopped = false;
+  const optimisations = new Map<string, Promise<boolean>>();
+  /** Generations that are looked at again until nothing waits in them. */
+  const watched = new Set<string>();
+  const stopping = new AbortController();
 
   /** Reads, once more on a fresh handle when the first attempt fails: another process may have tidied up. */
   async function read<Result>(
@@ -66,10 +75,10 @@ export function createLanceDbIndex(deps: LanceDbIndexDeps): SearchIndex {
     absent: Result,
     work: (table: Table) => Promise<Result>,
   ): Promise<Result> {
-    requireRunning(stopped);
+    requireRunning(stopping.signal);
     requireTenantId(tenantId);
     const attempt = () =>
-      tables.use(tenantId, generation, 'read', async (open) => (open ? work(open.table) : absent));
+      tables.read(tenantId, generation, async (open) => (open ? work(open.table) : absent));
     try {
       return await attempt();
     } catch {
@@ -83,45 +92,75 @@ export function createLanceDbIndex(deps: LanceDbIndexDeps): SearchIndex {
     }
   }
 
-  async function write(
+  async function write<Result>(
     tenantId: string,
     generation: IndexGeneration,
-    work: (open: LanceTable) => Promise<void>,
-  ): Promise<void> {
+    work: (open: LanceTable) => Promise<Result>,
+  ): Promise<Result> {
     try {
-      await tables.use(tenantId, generation, 'write', async (open) => open && work(open));
+      return await tables.write(tenantId, generation, work);
     } catch (cause) {
       tables.forget(tenantId, generation);
       throw new AppError('dependency_down', 'The search index cannot be written just now.', { cause });
     }
   }
 
-  /** Queues an optimisation behind the changes that wait; joins the one that is queued already, if any. */
-  function queueOptimisation(tenantId: string, generation: IndexGeneration): Promise<void> {
-    const key = `${tenantId}/${generation.number}`;
+  /**
+   * Queues an optimisation behind the changes that wait; joins the one that is queued already, if any. Gives whether
+   * there is still something left to do later.
+   */
+  function queueOptimisation(
+    tenantId: string,
+    generation: IndexGeneration,
+    force: boolean,
+  ): Promise<boolean> {
+    const key = `${tenantId}/${generation.number}/${force}`;
     const queued = optimisations.get(key);
     if (queued) return queued;
     const optimisation = writers.run(tenantId, async () => {
       optimisations.delete(key);
-      if (stopped || !(await read(tenantId, generation, false, async () => true))) return;
-      await write(tenantId, generation, (open) => optimiseTable(open, generation, deps.clock));
+      if (stopping.signal.aborted || !(await read(tenantId, generation, false, async () => true)))
+        return false;
+      return write(tenantId, generation, async (open) => {
+        const due = force ? hasSomethingLeft(open) : isOptimisingDue(open, clock.monotonicMs());
+        if (due) await optimiseTable(open, generation, clock);
+        return hasSomethingLeft(open);
+      });
     });
     optimisations.set(key, optimisation);
     optimisation.catch(() => optimisations.delete(key));
     return optimisation;
   }
 
+  /** Sees to what a change has left waiting: soon when it is much, and later to what remains. */
+  function watch(tenantId: string, generation: IndexGeneration, open: LanceTable): void {
+    const failed = (cause: unknown) => {
+      if (!stopping.signal.aborted) deps.onOptimiseFailure(tenantId, cause);
+    };
+    if (isOptimisingDue(open, clock.monotonicMs())) {
+      queueOptimisation(tenantId, generation, false).catch(failed);
+    }
+    const key = `${tenantId}/${generation.number}`;
+    if (watched.has(key) || !hasSomethingLeft(open)) return;
+    watched.add(key);
+    const look = async () => {
+      do await clock.sleep(LONGEST_WAIT_MS, stopping.signal);
+      while (await queueOptimisation(tenantId, generation, false));
+    };
+    look()
+      .catch(failed)
+      .finally(() => watched.delete(key));
+  }
+
   return {
     async apply(tenantId, generation, changes) {
-      requireRunning(stopped);
+      requireRunning(stopping.signal);
       requireTenantId(tenantId);
       requireFitting(generation, changes);
       await writers.run(tenantId, () =>
         write(tenantId, generation, async (open) => {
-          await mergeChanges(open, generation, changes);
-          if (await isLargeBacklog(open)) {
-            queueOptimisation(tenantId, generation).catch((cause) => deps.onOptimiseFailure(tenantId, cause));
-          }
+          await mergeChanges(open, generation, changes, clock.monotonicMs());
+          watch(tenantId, generation, open);
         }),
       );
     },
@@ -152,15 +191,10 @@ export function createLanceDbIndex(deps: LanceDbIndexDeps): SearchIndex {
     documents: (tenantId, generation) =>
       read(tenantId, generation, new Map<string, number>(), (table) => countByDocument(table)),
 
-    async optimise(tenantId, generation) {
-      requireRunning(stopped);
+    async optimise(tenantId, generation, { force = false } = {}) {
+      requireRunning(stopping.signal);
       requireTenantId(tenantId);
-      await queueOptimisation(tenantId, generation);
-    },
-
-    async optimiseAll() {
-      requireRunning(stopped);
-      for (const { tenantId, generation } of tables.opened()) await queueOptimisation(tenantId, generation);
+      await queueOptimisation(tenantId, generation, force);
     },
 
     async statistics(tenantId, generation) {
@@ -175,21 +209,21 @@ export function createLanceDbIndex(deps: LanceDbIndexDeps): SearchIndex {
     },
 
     async drop(tenantId, generationNumber) {
-      requireRunning(stopped);
+      requireRunning(stopping.signal);
       requireTenantId(tenantId);
       await writers.run(tenantId, () => tables.drop(tenantId, generationNumber));
     },
 
     async stop() {
-      stopped = true;
+      stopping.abort();
       await writers.idle();
       tables.close();
     },
   };
 }
 
-function requireRunning(stopped: boolean): void {
-  if (stopped) throw new AppError('shutting_down', 'The search index is closed.');
+function requireRunning(stopping: AbortSignal): void {
+  if (stopping.aborted) throw new AppError('shutting_down', 'The search index is closed.');
 }
 
 function requireTenantId(tenantId: string): void {

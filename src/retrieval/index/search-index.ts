@@ -88,13 +88,15 @@ export interface SearchIndex {
   documents(tenantId: string, generation: IndexGeneration): Promise<Map<string, number>>;
 
   /**
-   * Indexes the rows written since the last time, merges small files and removes old versions. Cheap when there is
-   * nothing to do. `apply` starts it by itself when much has piled up; call it when a batch of changes has ended.
+   * Indexes the rows written since the last time, merges small files and removes old versions, if that is worth its
+   * cost by now, or in any case with `force`. Need not be called: changes see to it themselves, at the latest half a
+   * minute after they were made.
    */
-  optimise(tenantId: string, generation: IndexGeneration): Promise<void>;
-
-  /** Optimises every open generation that has something waiting; for a schedule. */
-  optimiseAll(): Promise<void>;
+  optimise(
+    tenantId: string,
+    generation: IndexGeneration,
+    options?: { readonly force?: boolean },
+  ): Promise<void>;
 
   statistics(tenantId: string, generation: IndexGeneration): Promise<IndexStatistics>;
 
