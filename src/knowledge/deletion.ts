@@ -1,5 +1,5 @@
 import type { Clock } from '../platform/clock.ts';
-import type { JobDefinition } from '../platform/jobs/index.ts';
+import type { JobDefinition, StepRetries } from '../platform/jobs/index.ts';
 import type { Log } from '../platform/log.ts';
 import type { Objects } from '../platform/objects.ts';
 import type { DeletionStore } from './deletion.store.ts';
@@ -23,6 +23,7 @@ export interface DeletionDependencies {
   readonly objects: Objects;
   readonly derivedPlaces: readonly DerivedPlace[];
   readonly settlements: Settlements;
+  readonly retries: StepRetries;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -97,7 +98,7 @@ export function createDeletion(deps: DeletionDependencies): JobDefinition<Deleti
     concurrencyPerPartition: 6,
     maxRecoveries: 1_000,
     async run({ receiptId }, step) {
-      await step('remove and look', () => removeAndLook(receiptId), { attempts: 5, firstDelayMs: 500 });
+      await step('remove and look', () => removeAndLook(receiptId), deps.retries);
     },
   };
 }

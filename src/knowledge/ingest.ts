@@ -40,6 +40,7 @@ export interface IngestDependencies {
   readonly indexNow: IndexNow;
   readonly settlements: Settlements;
   readonly metrics: IngestMetrics;
+  readonly retries: StepRetries;
   readonly clock: Clock;
   readonly newId: NewId;
   readonly log: Log;
@@ -52,8 +53,6 @@ export function ingestJobId(documentId: string, version: number): string {
   return `ingest:${documentId}:${version}`;
 }
 
-/** Half a second, one, two, four: what the reconciler takes up again after a minute need not be waited out here. */
-const retries: StepRetries = { attempts: 5, firstDelayMs: 500 };
 const chunksPerStatement = 500;
 /** Cutting a long text into chunks lets requests in this often. */
 const longestTurnMs = 10;
@@ -63,7 +62,7 @@ const longestTurnMs = 10;
  * be seen. Killed anywhere, it goes on; a newer version or a deletion ends it without a trace.
  */
 export function createIngest(deps: IngestDependencies): JobDefinition<IngestInput> {
-  const { store, objects, clock, log, metrics, settlements } = deps;
+  const { store, objects, clock, log, metrics, settlements, retries } = deps;
 
   const readAndStore = async ({ documentId, version }: IngestInput): Promise<'stored' | 'over'> => {
     const row = await store.begin(documentId, version);

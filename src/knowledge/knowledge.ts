@@ -1,7 +1,7 @@
 import type { Clock } from '../platform/clock.ts';
 import type { Database } from '../platform/database/database.ts';
 import type { NewId } from '../platform/ids.ts';
-import type { Jobs } from '../platform/jobs/index.ts';
+import type { Jobs, StepRetries } from '../platform/jobs/index.ts';
 import type { Log } from '../platform/log.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { Objects } from '../platform/objects.ts';
@@ -32,17 +32,22 @@ export interface KnowledgeDependencies {
   readonly derivedPlaces?: readonly DerivedPlace[];
   /** Bytes of one uploaded file; 256 MiB when not given. */
   readonly maxFileBytes?: number;
+  /** How a step of work that failed is tried again. */
+  readonly retries?: StepRetries;
   readonly clock: Clock;
   readonly newId: NewId;
   readonly log: Log;
   readonly metrics: Metrics;
 }
 
+/** Half a second, one, two, four: what lasts longer, the reconciler takes up a minute later. */
+const defaultRetries: StepRetries = { attempts: 5, firstDelayMs: 500 };
+
 export type Knowledge = ReturnType<typeof createKnowledge>;
 
 /** Documents, the work on them, and what search and the indexer read of them. */
 export function createKnowledge(deps: KnowledgeDependencies) {
-  const { database, objects, jobs, clock, log } = deps;
+  const { database, objects, jobs, clock, log, retries = defaultRetries } = deps;
   const ingestStore = createIngestStore(database);
   const deletionStore = createDeletionStore(database);
   const blobs = createLooseBlobsStore(database);
@@ -57,7 +62,7 @@ export function createKnowledge(deps: KnowledgeDependencies) {
     count: deps.indexHolds,
   };
 
-  const ingests = jobs.register(createIngest({ ...deps, store: ingestStore, settlements, metrics }));
+  const ingests = jobs.register(createIngest({ ...deps, store: ingestStore, settlements, metrics, retries }));
   const deletions = jobs.register(
     createDeletion({
       store: deletionStore,
@@ -65,6 +70,7 @@ export function createKnowledge(deps: KnowledgeDependencies) {
       objects,
       derivedPlaces: [index, ...(deps.derivedPlaces ?? [])],
       settlements,
+      retries,
       clock,
       log,
     }),

@@ -4,6 +4,8 @@ export interface Child {
   readonly process: ChildProcess;
   /** Resolves when the text was printed. @throws with all output when the process ends before. */
   said(text: string): Promise<void>;
+  /** All lines so far that begin with the word, without it. */
+  linesOf(word: string): string[];
   kill9(): Promise<void>;
 }
 
@@ -38,6 +40,12 @@ export function startChild(file: string, args: readonly string[]): Child {
         news.add(look);
         look();
       }),
+    linesOf: (word) =>
+      output
+        .split('\n')
+        .slice(0, -1)
+        .filter((line) => line.startsWith(`${word} `))
+        .map((line) => line.slice(word.length + 1)),
     async kill9() {
       child.kill('SIGKILL');
       await exited;

@@ -8,7 +8,6 @@ import {
   createParser,
   type DerivedPlace,
   documentRoutes,
-  type IndexFeed,
   type Knowledge,
   type ParseFile,
 } from '../../src/knowledge/index.ts';
@@ -20,52 +19,7 @@ import { createMetrics, type Metrics } from '../../src/platform/metrics.ts';
 import { createFileObjects } from '../../src/platform/objects.ts';
 import { systemRandom } from '../../src/platform/random.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
-
-/** Stands where the search index will: filled from the feed in the same way, one tenant at a time. */
-export interface FedIndex {
-  /** Chunk ids by document. */
-  readonly documents: Map<string, Set<string>>;
-  indexNow(tenantId: string): Promise<void>;
-  indexHolds(tenantId: string, documentId: string): Promise<number>;
-  /** While set, indexing fails with it. */
-  failure: Error | null;
-  /** Indexing waits until the returned function is called. */
-  hold(): () => void;
-}
-
-export function createFedIndex(feed: () => IndexFeed): FedIndex {
-  const documents = new Map<string, Set<string>>();
-  let last: Promise<void> = Promise.resolve();
-  let held: Promise<void> = Promise.resolve();
-  const drain = async (tenantId: string) => {
-    await held;
-    if (index.failure) throw index.failure;
-    const changes = await feed().takeIndexChanges(tenantId, 1_000);
-    for (const { documentId } of changes) {
-      const document = await feed().chunksForIndex(tenantId, documentId);
-      if (document) documents.set(documentId, new Set(document.chunks.map((chunk) => chunk.id)));
-      else documents.delete(documentId);
-    }
-    await feed().finishIndexChanges(changes.map((change) => change.id));
-  };
-  const index: FedIndex = {
-    documents,
-    failure: null,
-    hold() {
-      let release = () => {};
-      held = new Promise((resolve) => {
-        release = resolve;
-      });
-      return release;
-    },
-    indexNow(tenantId) {
-      last = last.catch(() => {}).then(() => drain(tenantId));
-      return last;
-    },
-    indexHolds: async (_tenantId, documentId) => documents.get(documentId)?.size ?? 0,
-  };
-  return index;
-}
+import { createFedIndex, type FedIndex } from './fed-index.ts';
 
 export interface KnowledgeServer {
   readonly http: HttpServer;
@@ -123,17 +77,17 @@ export async function startKnowledgeServer(
     parse?: ParseFile;
     maxFileBytes?: number;
     derivedPlaces?: readonly DerivedPlace[];
-    test?: TestDatabase;
-    objectsDir?: string;
+    /** Goes on where another process left off. */
+    from?: { readonly test: TestDatabase; readonly objectsDir: string };
   } = {},
 ): Promise<KnowledgeServer> {
   const clock = systemClock;
   const newId = createIds(clock, systemRandom);
   const log = createLog(process.env.TEST_LOG_LEVEL ?? 'silent');
   const metrics = createMetrics();
-  const test = options.test ?? (await createTestDatabase());
+  const test = options.from?.test ?? (await createTestDatabase());
   const { database } = test;
-  const objectsDir = options.objectsDir ?? (await mkdtemp(join(tmpdir(), 'gatehouse-objects-')));
+  const objectsDir = options.from?.objectsDir ?? (await mkdtemp(join(tmpdir(), 'gatehouse-objects-')));
   const access = createAccess({
     store: createAccessStore(database),
     clock,
@@ -156,6 +110,7 @@ export async function startKnowledgeServer(
     indexNow: (tenantId) => index.indexNow(tenantId),
     indexHolds: (tenantId, documentId) => index.indexHolds(tenantId, documentId),
     derivedPlaces: options.derivedPlaces ?? [],
+    retries: { attempts: 4, firstDelayMs: 20 },
     clock,
     newId,
     log,
