@@ -84,6 +84,13 @@ describe('quotePassages', () => {
     expect(quotes.map((quote) => cut(TEXT, quote))).toEqual(['Backups run every six hours.']);
   });
 
+  it('goes on after a label that says nothing by itself', () => {
+    const text =
+      '**4. Connect a model.** Any server that speaks the OpenAI interface is a provider. Its key is sealed.';
+    const [quotation] = quotePassages('How do I connect a model?', [{ text, score: 1 }]);
+    expect(text.slice(quotation?.start, quotation?.end)).toContain('is a provider.');
+  });
+
   it('does not say the same twice', () => {
     const quotes = quotePassages('How often do backups run?', [
       { text: TEXT, score },

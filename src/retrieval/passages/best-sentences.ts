@@ -80,6 +80,8 @@ export interface Quotation extends SentenceMatch {
 }
 
 const MAX_PASSAGES_QUOTED = 3;
+/** A label or a heading alone says nothing; what follows it may. */
+const LEAST_WORDS = 5;
 /** A quotation must score at least this share of the best one. */
 const NEAR_BEST = 0.8;
 
@@ -102,7 +104,7 @@ export function quotePassages(
     const { text, score } = passages[passage] ?? { text: '', score: 0 };
     const [best] = bestWindows(read, weights, {});
     if (!best) return [];
-    const end = withRowsBelow(text, read, best);
+    const end = withRowsBelow(text, read, { ...best, end: longEnough(text, read, best) });
     return [
       {
         start: best.start,
@@ -117,6 +119,16 @@ export function quotePassages(
   const near = quotations.filter(({ score }) => score >= NEAR_BEST * (quotations[0]?.score ?? 0));
   const distinct = near.filter(({ said }, index) => near.findIndex((other) => other.said === said) === index);
   return distinct.map(({ said: _said, ...quotation }) => quotation);
+}
+
+/** Where a quotation ends that would otherwise be too short to say anything. */
+function longEnough(text: string, { sentences }: ReadText, { start, end }: SentenceMatch): number {
+  let extended = end;
+  for (const sentence of sentences) {
+    if (text.slice(start, extended).trim().split(/\s+/).length >= LEAST_WORDS) break;
+    if (sentence.start >= extended && sentence.end - start <= DEFAULT_MAX_CHARACTERS) extended = sentence.end;
+  }
+  return extended;
 }
 
 /**
