@@ -24,7 +24,8 @@ describe('commands in the documentation', () => {
       expect(blocks.length).toBeGreaterThan(0);
       for (const block of blocks) {
         // curl is asked to fail on an error status, which it otherwise shows like an answer.
-        const script = `set -e\ncurl() { command curl --fail-with-body "$@"; }\n${block}`;
+        const command = 'gatehouse() { node bin/gatehouse.mjs "$@"; }';
+        const script = `set -e\n${command}\ncurl() { command curl --fail-with-body "$@"; }\n${block}`;
         const { stdout } = await run('bash', ['-c', script], {
           env: { ...process.env, GATEHOUSE_URL: server.url, GATEHOUSE_API_KEY: testAdminKey },
         });
