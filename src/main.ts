@@ -20,9 +20,10 @@ const output = createOutput({
 });
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    // Whoever reads may leave early, as `head` does; that is no failure of ours.
-    if (error.code === 'EPIPE') process.exit();
-    throw error;
+    // Whoever reads may leave early, as `head` does, and a terminal may be closed; that is no failure of ours.
+    if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error;
+    // A server stays until a signal stops it, with no request cut off.
+    if (args[0] !== 'serve') process.exit();
   });
 }
 process.exitCode = await runCommandLine(args, {

@@ -20,6 +20,7 @@ describe('findLibraries', () => {
     links = join(directory, 'links');
     mkdirSync(join(directory, 'native', 'lib'), { recursive: true });
     writeFileSync(join(directory, 'native', 'lib', 'libpq.so.5.18'), 'library');
+    writeFileSync(join(directory, 'native', 'lib', 'libssl.so.1.1'), 'library');
     const listed = [{ source: 'native/lib/libpq.so.5.18', target: 'native/lib/libpq.so.5' }];
     writeFileSync(join(directory, 'native', 'pg-symlinks.json'), JSON.stringify(listed));
   });
@@ -31,7 +32,8 @@ describe('findLibraries', () => {
       expect(Object.values(environment)).toEqual([links]);
       expect(realpathSync(join(links, 'libpq.so.5'))).toBe(join(directory, 'native/lib/libpq.so.5.18'));
     }
-    expect(readdirSync(join(directory, 'native', 'lib'))).toEqual(['libpq.so.5.18']);
+    expect(readdirSync(join(directory, 'native', 'lib'))).toEqual(['libpq.so.5.18', 'libssl.so.1.1']);
+    expect(readdirSync(links).sort()).toEqual(['libpq.so.5', 'libpq.so.5.18', 'libssl.so.1.1']);
   });
 
   it('does nothing when they are there', async () => {

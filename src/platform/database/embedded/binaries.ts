@@ -1,4 +1,4 @@
-import { access, mkdir, readFile, rm, symlink } from 'node:fs/promises';
+import { access, mkdir, readdir, readFile, rm, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join, resolve } from 'node:path';
 import { AppError } from '../../errors.ts';
@@ -80,6 +80,11 @@ export async function findLibraries(
   await mkdir(linkDirectory, { mode: 0o755 });
   for (const { source, target } of links) {
     await symlink(resolve(packageDirectory, source), join(linkDirectory, basename(target)));
+  }
+  // A library looks for the others beside the link by which it was found.
+  const libraries = join(packageDirectory, 'native', 'lib');
+  for (const file of await readdir(libraries, { withFileTypes: true })) {
+    if (file.isFile()) await symlink(join(libraries, file.name), join(linkDirectory, file.name));
   }
   return { [process.platform === 'darwin' ? 'DYLD_LIBRARY_PATH' : 'LD_LIBRARY_PATH']: linkDirectory };
 }

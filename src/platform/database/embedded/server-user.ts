@@ -64,7 +64,7 @@ export async function chooseServerUser(dataDir: string, binaries: PostgresBinari
   const setpriv = setprivPlaces.find((place) => existsSync(place)) ?? null;
   let said = '';
   for (const way of waysToRun(isRoot, setpriv)) {
-    const { exitCode, output } = await runAs(way, '/bin/sh', probe(dataDir, binaries.postgres), {
+    const { exitCode, output } = await runAs(way, '/bin/sh', probe(dataDir, binaries), {
       environment: programEnvironment(binaries),
       timeoutMs: probeTimeoutMs,
     });
@@ -74,12 +74,13 @@ export async function chooseServerUser(dataDir: string, binaries: PostgresBinari
   throw new AppError('database_unavailable', explain(isRoot, dataDir, binaries, said));
 }
 
-const probe = (dataDir: string, postgres: string) => [
+const probe = (dataDir: string, { initdb, postgres }: PostgresBinaries) => [
   '-c',
-  // Where the program may be run but not found by itself, it says `invalid binary` and answers all the same.
-  'cd "$1" && exec "$2" --version',
+  // Where a program may be run but cannot find itself, it says `invalid binary` and answers all the same.
+  'cd "$1" && "$2" --version && exec "$3" --version',
   'sh',
   dataDir,
+  initdb,
   postgres,
 ];
 
