@@ -60,7 +60,6 @@ export interface Answer {
 }
 
 export type AnswerEvent =
-  | { readonly kind: 'searched' }
   | AnswerPart
   /** What was told so far does not stand; the answer begins anew. */
   | { readonly kind: 'restart'; readonly reason: string };
@@ -73,8 +72,8 @@ export type AnswerQuestion = (
 
 /** What a model is shown at most, in estimated tokens: some twenty passages. */
 const promptTokens = 6_000;
-/** What a model may say at most. */
-const answerTokens = 2_000;
+/** A model that writes more than this many characters is stopped. Not told to it: some refuse a bound on tokens. */
+const maxAnswerCharacters = 40_000;
 
 /** Answers a question from the documents that the caller may read. The second story of the house, start to finish. */
 export function createAnswerQuestion(deps: AnswerQuestionDependencies): AnswerQuestion {
@@ -84,7 +83,6 @@ export function createAnswerQuestion(deps: AnswerQuestionDependencies): AnswerQu
     requirePermission(caller.principal, 'queries:run');
     // A follow-up will be rewritten here into a question of its own, once there are threads.
     const found = await findPassages(caller, question); // the index proposes, the database disposes
-    await tell({ kind: 'searched' });
     const model = question.model ?? deps.answerModelFor(caller.principal);
     const draft =
       model === null || found.passages.length === 0
@@ -115,12 +113,24 @@ export function createAnswerQuestion(deps: AnswerQuestionDependencies): AnswerQu
       checking.catch(() => {});
       return checking;
     };
+    const leash = new AbortController();
     let streamed = 0;
-    const said = await chat(caller, { model, messages, maxTokens: answerTokens }, (piece) => {
-      streamed += piece.length;
-      return take(piece);
+    const said = await chat(
+      { ...caller, signal: AbortSignal.any([caller.signal, leash.signal]) },
+      { model, messages },
+      (piece) => {
+        streamed += piece.length;
+        if (streamed > maxAnswerCharacters) leash.abort();
+        else return take(piece);
+      },
+    )
+      .catch((error) => {
+        throw leash.signal.aborted
+          ? new AppError('upstream_failed', 'It wrote without end.', { cause: error })
+          : error;
+      })
       // A model that fails leaves no sentence behind that would come after what is told instead.
-    }).finally(() => checking.catch(() => {}));
+      .finally(() => checking.catch(() => {}));
     await take(said.text.slice(streamed));
     const checked = await checker.end();
     const claims = checked.sentences.filter(({ citations, supported }) => !supported || citations.length > 0);

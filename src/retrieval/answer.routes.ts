@@ -49,18 +49,16 @@ export function answerRoutes({ answerQuestion, clock, problemOf }: AnswerRoutesD
   async function stream(request: QueryRequest, reply: FastifyReply) {
     const gone = clientGone(reply);
     const events = createEventStream(reply, clock, gone);
-    const tell = async (event: AnswerEvent): Promise<void> => {
-      if (event.kind === 'searched') events.open();
-      else await events.send(...showEvent(event));
-    };
+    const tell = (event: AnswerEvent) => events.send(...showEvent(event));
     try {
       const answer = await answerQuestion(callerOf(request, gone), questionOf(request), tell);
       await events.send('done', showAnswer(answer, request.correlationId));
     } catch (error) {
       if (!events.isOpen) throw error;
       if (!gone.aborted) await events.send('error', problemOf(error, request.correlationId));
+    } finally {
+      events.end();
     }
-    events.end();
     return reply;
   }
 }
@@ -76,7 +74,7 @@ function questionOf({ body }: QueryRequest): Question {
   return { query, model, limit, filters: filtersOf(filters) };
 }
 
-function showEvent(event: Exclude<AnswerEvent, { kind: 'searched' }>): [string, object] {
+function showEvent(event: AnswerEvent): [string, object] {
   switch (event.kind) {
     case 'citation':
       return ['citation', { index: event.place, ...showCitation(event.citation) }];

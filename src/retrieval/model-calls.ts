@@ -1,4 +1,5 @@
 import type { Principal } from '../access/index.ts';
+import { AppError } from '../platform/errors.ts';
 
 /** On whose behalf a model is called; every call ends up in the ledger under these. */
 export interface Caller {
@@ -18,8 +19,6 @@ export type Chat = (
       readonly role: 'system' | 'user' | 'assistant';
       readonly content: string;
     }[];
-    readonly maxTokens?: number;
-    readonly temperature?: number;
   },
   onText?: (text: string) => void | Promise<void>,
 ) => Promise<ChatResult>;
@@ -70,9 +69,20 @@ export function embeddingModelFrom(
   route: string | null,
   targetsOf: (route: string) => readonly { readonly provider: string; readonly model: string }[],
 ): EmbeddingModel | null {
-  const targets = route === null ? [] : targetsOf(route);
+  if (route === null) return null;
+  const targets = targetsIfAny(route, targetsOf);
   const [first] = targets;
-  if (route === null || !first) return null;
+  if (!first) return null;
   const isOneModel = targets.every(({ model }) => model === first.model);
   return { name: isOneModel ? route : `${first.provider}/${first.model}`, identity: first.model };
+}
+
+/** A route whose providers are gone is as good as none: search goes by words then. */
+function targetsIfAny<T>(route: string, targetsOf: (route: string) => readonly T[]): readonly T[] {
+  try {
+    return targetsOf(route);
+  } catch (error) {
+    if (error instanceof AppError) return [];
+    throw error;
+  }
 }

@@ -1,0 +1,261 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  accessRoutes,
+  createAccess,
+  createAccessStore,
+  type Principal,
+  platformPrincipal,
+  type Role,
+} from '../../src/access/index.ts';
+import { createCosts, createLedgerStore, createPriceCatalogue } from '../../src/costs/index.ts';
+import { createGateway } from '../../src/gateway/index.ts';
+import { createHttp, type HttpServer, openaiError, problemOf } from '../../src/http/index.ts';
+import { createKnowledge, documentRoutes, type Knowledge } from '../../src/knowledge/index.ts';
+import { systemClock } from '../../src/platform/clock.ts';
+import { createIds } from '../../src/platform/ids.ts';
+import { createJobs } from '../../src/platform/jobs/index.ts';
+import { createLog } from '../../src/platform/log.ts';
+import { createMetrics } from '../../src/platform/metrics.ts';
+import { createFileObjects } from '../../src/platform/objects.ts';
+import { systemRandom } from '../../src/platform/random.ts';
+import { createSecretBox } from '../../src/platform/secret-box.ts';
+import {
+  createLanceDbIndex,
+  createRetrieval,
+  embeddingModelFrom,
+  type Retrieval,
+  retrievalRoutes,
+  type SearchIndex,
+} from '../../src/retrieval/index.ts';
+import { createRouting, createRoutingStore, routingRoutes } from '../../src/routing/index.ts';
+import { createTestDatabase, type TestDatabase } from './database.ts';
+
+export interface RetrievalServer {
+  readonly http: HttpServer;
+  readonly retrieval: Retrieval;
+  readonly knowledge: Knowledge;
+  readonly index: SearchIndex;
+  readonly test: TestDatabase;
+  /** Writes what the ledger still has to be told. */
+  readonly flushLedger: () => Promise<void>;
+  /** What a restart finds again. */
+  readonly dataDir: string;
+  readonly indexDir: string;
+  keyIn(slug: string, role: Role, groups?: string[]): Promise<string>;
+  tenantId(slug: string): string;
+  principalIn(slug: string): Principal;
+  request(
+    key: string,
+    method: string,
+    path: string,
+    body?: unknown,
+    headers?: Record<string, string>,
+  ): Promise<Reply>;
+  /** Adds a document and waits until it can be found. @returns its id. */
+  add(key: string, title: string, text: string, more?: object): Promise<string>;
+  /** Closes everything but the database and the files. */
+  close(): Promise<void>;
+  /** Closes everything and removes it. */
+  stop(): Promise<void>;
+}
+
+export interface Reply {
+  readonly status: number;
+  readonly headers: Record<string, unknown>;
+  readonly json: any;
+  readonly text: string;
+}
+
+/** Documents, search and answers behind the real HTTP server, on real PostgreSQL and LanceDB, with durable jobs. */
+export async function startRetrievalServer(
+  options: {
+    test?: TestDatabase;
+    dataDir?: string;
+    /** A provider `sim` at this address; with it, routes can be put. */
+    providerUrl?: string;
+    /** Comes between retrieval and the index. */
+    wrapIndex?: (index: SearchIndex) => SearchIndex;
+    /** Comes between retrieval and the database. */
+    wrapKnowledge?: (knowledge: Knowledge) => Pick<Knowledge, 'passages'>;
+  } = {},
+): Promise<RetrievalServer> {
+  const clock = systemClock;
+  const newId = createIds(clock, systemRandom);
+  const log = createLog(process.env.TEST_LOG_LEVEL ?? 'silent');
+  const metrics = createMetrics();
+  const test = options.test ?? (await createTestDatabase());
+  const { database } = test;
+  const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'gatehouse-retrieval-')));
+  const access = createAccess({
+    store: createAccessStore(database),
+    clock,
+    newId,
+    random: systemRandom,
+    log,
+    countFailedAuthentication: () => {},
+    countCrossTenantAttempt: () => {},
+    subscribe: () => {},
+  });
+  const costs = createCosts({
+    store: createLedgerStore(database),
+    catalogue: createPriceCatalogue(),
+    clock,
+    newId,
+    metrics,
+    log,
+    dataDir,
+  });
+  const { providerUrl: baseUrl } = options;
+  const routing = createRouting({
+    store: createRoutingStore(database),
+    secretBox: createSecretBox(Buffer.alloc(32, 1), systemRandom),
+    clock,
+    newId,
+    random: systemRandom,
+    log,
+    environmentProviders: baseUrl
+      ? [{ name: 'sim', kind: 'openai', baseUrl, apiKey: 'sk-test-upstream' }]
+      : [],
+    subscribe: () => {},
+  });
+  const gateway = createGateway({ routing, costs, clock, newId, metrics, describeError: openaiError });
+  const indexDir = join(dataDir, 'index');
+  const lance = createLanceDbIndex({ uri: indexDir, clock, onOptimiseFailure: () => {} });
+  const index = options.wrapIndex?.(lance) ?? lance;
+  const jobs = createJobs({ url: test.url, executorId: 'gatehouse', clock, log });
+  const knowledge: Knowledge = createKnowledge({
+    database,
+    objects: createFileObjects(join(dataDir, 'objects'), newId),
+    jobs,
+    parse: async ({ path }) => ({
+      text: await readFile(path, 'utf8'),
+      contentType: 'text/plain',
+      warnings: [],
+    }),
+    indexNow: (tenantId) => retrieval.indexNow(tenantId),
+    indexHolds: (tenantId, documentId) => retrieval.indexedPassages(tenantId, documentId),
+    clock,
+    newId,
+    log,
+    metrics,
+  });
+  const { passages } = options.wrapKnowledge?.(knowledge) ?? knowledge;
+  const retrieval: Retrieval = createRetrieval({
+    database,
+    index,
+    source: knowledge.indexFeed,
+    readPassages: passages.readPassages,
+    storedSlices: passages.storedSlices,
+    chat: gateway.models.chat,
+    embed: gateway.models.embed,
+    answerModelFor: routing.answerModelFor,
+    embeddingModelFor: (principal) =>
+      embeddingModelFrom(routing.embeddingModelFor(principal), (route) =>
+        routing
+          .resolve(principal, route)
+          .tiers.flat()
+          .map(({ provider, model }) => ({ provider: provider.name, model })),
+      ),
+    principalOf: (tenantId) => {
+      const tenant = access.tenant(tenantId);
+      return tenant && platformPrincipal(tenant);
+    },
+    estimateTokens: (text) => Math.ceil(text.length / 4),
+    clock,
+    newId,
+    log,
+    metrics,
+  });
+  const http = await createHttp({
+    access,
+    clock,
+    newId,
+    log,
+    metrics,
+    version: 'test',
+    platformRoutes: [
+      accessRoutes(access, 'eu'),
+      documentRoutes(knowledge.documents),
+      routingRoutes(routing),
+      ...retrievalRoutes(retrieval, { clock, problemOf }),
+    ],
+    modelRoutes: [],
+    rootRoutes: [],
+  });
+  await access.start();
+  await routing.start();
+  costs.start();
+  gateway.start();
+  retrieval.start();
+  await jobs.start();
+  knowledge.start();
+
+  const tenant = (slug: string) => {
+    const found = access.tenant(slug);
+    if (!found) throw new Error(`no tenant ${slug}`);
+    return found;
+  };
+  const request: RetrievalServer['request'] = async (key, method, path, body, headers = {}) => {
+    const reply = await http.api.inject({
+      method: method as 'GET',
+      url: `/api/v1${path}`,
+      headers: { authorization: `Bearer ${key}`, ...headers },
+      ...(body === undefined ? {} : { payload: body as object }),
+    });
+    const isJson = String(reply.headers['content-type']).includes('json');
+    return {
+      status: reply.statusCode,
+      headers: reply.headers,
+      json: isJson ? reply.json() : undefined,
+      text: reply.payload,
+    };
+  };
+  let closing: Promise<void> | null = null;
+  const close = () => {
+    closing ??= (async () => {
+      await http.stop(1_000);
+      await knowledge.stop();
+      await jobs.stop(10_000);
+      await retrieval.stop();
+      await gateway.stop();
+      await costs.stop();
+      await access.stop();
+    })();
+    return closing;
+  };
+
+  return {
+    http,
+    retrieval,
+    knowledge,
+    index,
+    test,
+    flushLedger: async () => {
+      await costs.flush();
+    },
+    dataDir,
+    indexDir,
+    tenantId: (slug) => tenant(slug).id,
+    principalIn: (slug) => platformPrincipal(tenant(slug)),
+    async keyIn(slug, role, groups = []) {
+      if (!access.tenant(slug))
+        await access.createTenant({ name: slug, slug, tier: 'starter', region: 'eu' });
+      const given = { name: `${role} of ${slug}`, role, groups, scopes: [], userId: null, expiresAt: null };
+      return (await access.createKeyAsPlatform(tenant(slug), given)).key;
+    },
+    request,
+    async add(key, title, text, more = {}) {
+      const reply = await request(key, 'POST', '/documents?wait=true', { title, text, ...more });
+      if (reply.status !== 201) throw new Error(`${reply.status}: ${reply.text}`);
+      return reply.json.id;
+    },
+    close,
+    async stop() {
+      await close();
+      await test.drop();
+      await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+}
