@@ -7,6 +7,7 @@ import type { IndexCandidate, SearchIndex } from './index/search-index.ts';
 import type { KnownGeneration } from './index-generations.store.ts';
 import { beingMended, type Indexing } from './indexing.ts';
 import type { Caller, Embed, EmbeddingModel } from './model-calls.ts';
+import { CANDIDATES_RANKED } from './passages/rank-passages.ts';
 import { within } from './patience.ts';
 import { type Ranked, rankFound, type SearchMode } from './rank-found.ts';
 
@@ -54,7 +55,7 @@ export interface SearchQuestion {
 }
 
 export interface FoundPassages {
-  /** Best first, at most 50. */
+  /** Best first, at most 100; of hybrid search 200. */
   readonly passages: readonly Ranked<Passage>[];
   /** What was done, which is less than what was asked for when there are no vectors. */
   readonly mode: SearchMode;
@@ -67,7 +68,7 @@ export interface FoundPassages {
 export type FindPassages = (caller: Caller, question: SearchQuestion) => Promise<FoundPassages>;
 
 /** Passages that are ranked, if the caller may read that many: as many as the evaluator ranks. */
-const ranked = 50;
+const ranked = CANDIDATES_RANKED;
 /** When too few of the proposed passages may be read, twice as many are asked for, up to this many in all. */
 const maxProposed = 800;
 /** Documents to which the index can be narrowed. */

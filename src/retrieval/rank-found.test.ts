@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { highlightsIn } from './highlights.ts';
-import { localRelevance } from './local-relevance.ts';
 import { rankFound } from './rank-found.ts';
 
 const passage = (chunkId: string, text: string) => ({ chunkId, title: '', heading: '', text });
@@ -55,19 +54,6 @@ describe('ranking of what was found', () => {
         if (mode !== 'hybrid') expect(turned.map(({ score }) => score)).toEqual(scores);
       }),
     );
-  });
-
-  it('weighs a rare word above a common one, and forgives length', () => {
-    const [rare = 0, common = 0, none = 0] = localRelevance('common rare', [
-      'rare one',
-      'common one',
-      'other one',
-      'common',
-    ]);
-    expect(rare).toBeGreaterThan(common);
-    expect(none).toBe(0);
-    const [short = 0, long = 0] = localRelevance('pump', ['pump', `pump ${'filler '.repeat(50)}`]);
-    expect(short).toBeGreaterThan(long);
   });
 });
 

@@ -1,5 +1,4 @@
 import { fuseRankings } from './index/fusion.ts';
-import { localRelevance } from './local-relevance.ts';
 import { rankPassages } from './passages/rank-passages.ts';
 
 export type SearchMode = 'lexical' | 'vector' | 'hybrid';
@@ -35,7 +34,7 @@ export function rankFound<P extends FoundPassage>(
   question: string,
   found: FoundByMode<P>,
 ): Ranked<P>[] {
-  if (mode === 'lexical') return rankByWords(question, found.lexical);
+  if (mode === 'lexical') return rankPassages(question, found.lexical);
   const byMeaning = found.vector
     .map(
       ({ similarity, ...passage }) =>
@@ -43,7 +42,7 @@ export function rankFound<P extends FoundPassage>(
     )
     .sort((a, b) => b.score - a.score || (a.chunkId < b.chunkId ? -1 : 1));
   if (mode === 'vector') return byMeaning;
-  const byWords = rankByWords(question, found.lexical);
+  const byWords = rankPassages(question, found.lexical);
   const known = new Map([...byMeaning, ...byWords].map((passage) => [passage.chunkId, passage]));
   return fuseRankings(
     [byWords, byMeaning].map((ranking) => ({ ids: ranking.map(({ chunkId }) => chunkId) })),
@@ -51,13 +50,4 @@ export function rankFound<P extends FoundPassage>(
     const passage = known.get(id);
     return passage ? [{ ...passage, score: score / bestFused }] : [];
   });
-}
-
-function rankByWords<P extends FoundPassage>(question: string, passages: readonly P[]): Ranked<P>[] {
-  const texts = passages.map(({ title, heading, text }) => `${title}\n${heading}\n${text}`);
-  const relevance = localRelevance(question, texts);
-  return rankPassages(
-    question,
-    passages.map((passage, place) => ({ ...passage, score: relevance[place] ?? 0 })),
-  );
 }

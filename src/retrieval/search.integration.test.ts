@@ -147,12 +147,11 @@ describe('search', () => {
     asked.length = 0;
     expect(titles(await search(reader, { query: 'otter' }))).toEqual(['Facts for all']);
     expect(asked.map(({ limit, documentIds }) => [limit, documentIds?.length])).toEqual([
-      [50, undefined],
       [100, undefined],
       [200, undefined],
       [400, undefined],
       [800, undefined],
-      [50, 1],
+      [100, 1],
     ]);
     expect((await search(admin, { query: 'otter', limit: 50 })).hits).toHaveLength(50);
   });

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { IndexRow, SearchIndex } from '../index/search-index.ts';
 import { quotePassages } from '../passages/best-sentences.ts';
 import { COVERED_FROM, coverage } from '../passages/coverage.ts';
+import { CANDIDATES_RANKED } from '../passages/rank-passages.ts';
 import { rankFound } from '../rank-found.ts';
 import { type Answerer, type EvaluationReport, evaluate, type Passage } from './evaluate.ts';
 import { type JudgedSet, loadJudgedSet } from './judged-set.ts';
@@ -28,8 +29,6 @@ export interface EvaluateFolderOptions {
 
 const TENANT = 'evaluation';
 const GENERATION = { number: 1, dimensions: null } as const;
-/** Candidates taken from the index for each question, as many as the product takes. */
-const CANDIDATES = 50;
 /** Documents a search can be narrowed to. */
 const MAX_NARROWED = 1_000;
 
@@ -78,7 +77,10 @@ async function indexJudgedSet(set: JudgedSet, { chunk, index }: EvaluateFolderOp
 
   async function ranked(question: string, documentIds?: readonly string[]) {
     const narrowed = documentIds && { documentIds: documentIds.map(safeId) };
-    const found = await index.lexical(TENANT, GENERATION, question, { limit: CANDIDATES, ...narrowed });
+    const found = await index.lexical(TENANT, GENERATION, question, {
+      limit: CANDIDATES_RANKED,
+      ...narrowed,
+    });
     const candidates = found.flatMap(({ chunkId }) => {
       const passage = byChunkId.get(chunkId);
       return passage ? [passage] : [];

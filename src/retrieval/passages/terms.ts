@@ -79,6 +79,32 @@ export function wordsOf(text: string): string[] {
   return runs.flatMap((run) => (UNSPACED.test(run) ? segment(run) : run)).filter(isShortEnough);
 }
 
+/** A text in which the words of `wordsOf` stand apart: folded, in lower case, with spaces where scripts have none. */
+export function plainText(text: string): string {
+  const lower = fold(text).toLowerCase();
+  return UNSPACED.test(lower) ? wordsOf(text).join(' ') : lower;
+}
+
+/**
+ * Finds words that begin in one of the given ways (letters and digits; at least one), in a `plainText`. Far faster
+ * than going through all words. A beginning of one letter stands for that very word.
+ */
+export function createWordSearch(
+  beginnings: Iterable<string>,
+): (plain: string) => RegExpStringIterator<RegExpExecArray> {
+  const letter = '[\\p{Alphabetic}\\p{N}]';
+  const asciiLetter = '[a-z0-9]';
+  const pattern = (any: string) => {
+    const ways = Array.from(beginnings, (begin) =>
+      begin.length > 1 ? `${begin}${any}*` : `${begin}(?!${any})`,
+    );
+    return `(?<!${any})(?:${ways.join('|')})`;
+  };
+  const anywhere = new RegExp(pattern(letter), 'gu');
+  const inAscii = new RegExp(pattern(asciiLetter), 'g');
+  return (plain) => plain.matchAll(NOT_ASCII.test(plain) ? anywhere : inAscii);
+}
+
 const isShortEnough = (run: string) => run.length <= MAX_WORD_LENGTH;
 
 /** `wordsOf` without the words that carry no subject. */

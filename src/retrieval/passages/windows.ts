@@ -1,23 +1,28 @@
-import { KINDS, type Question, type QuestionItems, type QuestionWeights, together } from './question.ts';
+import {
+  type FoundItems,
+  KINDS,
+  nothingFound,
+  type Question,
+  type QuestionItems,
+  type QuestionWeights,
+  together,
+} from './question.ts';
 import { sentencesOf } from './sentences.ts';
 
 /** A text cut into sentences once, with what each has of the question. */
 export interface ReadText {
   readonly sentences: readonly ReadSentence[];
   /** What the whole text has. */
-  readonly items: QuestionItems;
+  readonly items: FoundItems;
 }
 
 interface ReadSentence {
   readonly start: number;
   readonly end: number;
-  readonly items: QuestionItems;
+  readonly items: FoundItems;
   /** It is the question: what comes after it may answer, it does not. */
   readonly isQuestion: boolean;
 }
-
-/** An example that puts the question has all of its words and answers nothing. */
-const nothing: QuestionItems = { stems: new Set(), words: new Set(), pairs: new Set() };
 
 /** A passage is some 20 sentences; of a text made of crumbs only this many are looked at. */
 const MAX_SENTENCES_READ = 400;
@@ -29,7 +34,8 @@ export function readText(question: Question, text: string): ReadText {
     .map(({ start, end }): ReadSentence => {
       const sentence = text.slice(start, end);
       const asked = question.askedIn(sentence);
-      const items = asked === 'mentioned' ? nothing : question.find(sentence);
+      // An example that puts the question has all of its words and answers nothing.
+      const items = asked === 'mentioned' ? nothingFound : question.find(sentence);
       return { start, end, items, isQuestion: asked === 'itself' };
     });
   return { sentences, items: together(sentences.map(({ items }) => items)) };
