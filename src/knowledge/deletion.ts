@@ -94,8 +94,9 @@ export function createDeletion(deps: DeletionDependencies): JobDefinition<Deleti
 
   return {
     name: 'delete',
-    concurrency: 8,
-    concurrencyPerPartition: 6,
+    // Mostly waiting for the index, which takes many in one batch.
+    concurrency: 32,
+    concurrencyPerPartition: 24,
     maxRecoveries: 1_000,
     async run({ receiptId }, step) {
       await step('remove and look', () => removeAndLook(receiptId), deps.retries);

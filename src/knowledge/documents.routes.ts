@@ -54,6 +54,7 @@ export function documentRoutes(documents: Documents): Routes {
         config: write,
         bodyLimit: jsonBodyLimit,
         onRequest: jsonOrForm,
+        preValidation: formWithoutBody,
         schema: {
           tags,
           summary: 'Add a document, as JSON or as a file',
@@ -150,6 +151,7 @@ export function documentRoutes(documents: Documents): Routes {
         config: write,
         bodyLimit: jsonBodyLimit,
         onRequest: jsonOrForm,
+        preValidation: formWithoutBody,
         schema: {
           tags,
           summary: 'Change a document; what is absent stays as it is',
@@ -243,8 +245,13 @@ async function jsonOrForm(request: FastifyRequest): Promise<void> {
   );
 }
 
-function given<Body>(body: Body | null | undefined): Body {
-  if (body === undefined || body === null) throw new AppError('bad_request', 'The request has no body.');
+/** The fields of a form are read while its file is stored; until then there is nothing to validate. */
+async function formWithoutBody(request: FastifyRequest): Promise<void> {
+  if (request.isMultipart()) request.body = undefined;
+}
+
+function given<Body>(body: Body | undefined): Body {
+  if (body === undefined) throw new AppError('bad_request', 'The request has no body.');
   return body;
 }
 

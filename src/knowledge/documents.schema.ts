@@ -37,7 +37,7 @@ const contentType = z
 /** Lone surrogates, NUL and the like are cleaned by the parser, so that pasted text is never refused for them. */
 const text = z.string().min(1).describe('Instead of this, send multipart/form-data with the field `file`');
 
-/** Null when the request is multipart, which has no body at this point: its fields are read while its file is stored. */
+/** Absent when the request is multipart, which has no body at this point: its fields are read while its file is stored. */
 export const addBody = z
   .object({
     title: title.optional(),
@@ -47,7 +47,7 @@ export const addBody = z
     external_id: externalId.optional(),
     content_type: contentType,
   })
-  .nullish();
+  .optional();
 
 export const reviseBody = z
   .object({
@@ -57,7 +57,7 @@ export const reviseBody = z
     acl: aclBody.optional(),
     content_type: contentType,
   })
-  .nullish();
+  .optional();
 
 /** Fields of a multipart request, beside `file`; those that are objects are sent as JSON. */
 export const uploadFields = z.object({

@@ -6,6 +6,7 @@ import type { JobDefinition, StepRetries } from '../platform/jobs/index.ts';
 import type { Log } from '../platform/log.ts';
 import type { Objects } from '../platform/objects.ts';
 import { type Chunk, chunksOf } from './chunking/chunk-text.ts';
+import { createFairGate } from './fair-gate.ts';
 import type { IngestStore } from './ingest.store.ts';
 import type { IngestMetrics } from './ingest-metrics.ts';
 import type { DocumentRow } from './knowledge-tables.ts';
@@ -53,6 +54,14 @@ export function ingestJobId(documentId: string, version: number): string {
   return `ingest:${documentId}:${version}`;
 }
 
+/**
+ * Waiting for the index costs nothing and fills its batches, so many documents are on their way at once; reading and
+ * storing hold a text in memory, so they share a gate by the size of their files.
+ */
+const concurrency = { inAll: 64, perTenant: 48 };
+const bytesInMemory = 32 * 1024 * 1024;
+/** What the smallest file counts for, so that at most 16 are read and stored at once. */
+const leastBytes = 2 * 1024 * 1024;
 const chunksPerStatement = 500;
 /** Cutting a long text into chunks lets requests in this often. */
 const longestTurnMs = 10;
@@ -64,14 +73,19 @@ const longestTurnMs = 10;
 export function createIngest(deps: IngestDependencies): JobDefinition<IngestInput> {
   const { store, objects, clock, log, metrics, settlements, retries } = deps;
 
+  const gate = createFairGate(bytesInMemory);
+
   const readAndStore = async ({ documentId, version }: IngestInput): Promise<'stored' | 'over'> => {
     const row = await store.begin(documentId, version);
     if (!row) return 'over';
     // Stored by a run that was killed before it could say so.
     if (row.status === 'indexing') return 'stored';
     try {
-      const file = await metrics.timed('parse', () => parse(row));
-      return (await metrics.timed('store', () => storeFile(row, file))) ? 'stored' : 'over';
+      const stored = await gate.through(row.tenant_id, Math.max(leastBytes, Number(row.bytes)), async () => {
+        const file = await metrics.timed('parse', () => parse(row));
+        return metrics.timed('store', () => storeFile(row, file));
+      });
+      return stored ? 'stored' : 'over';
     } catch (error) {
       const failure = asFailure(error);
       if (!failure) throw error;
@@ -110,8 +124,8 @@ export function createIngest(deps: IngestDependencies): JobDefinition<IngestInpu
 
   return {
     name: 'ingest',
-    concurrency: 8,
-    concurrencyPerPartition: 6,
+    concurrency: concurrency.inAll,
+    concurrencyPerPartition: concurrency.perTenant,
     maxRecoveries: 25,
     async run(input, step) {
       if ((await step('read and store', () => readAndStore(input), retries)) === 'over') return;
