@@ -54,7 +54,6 @@ export function documentRoutes(documents: Documents): Routes {
         config: write,
         bodyLimit: jsonBodyLimit,
         onRequest: jsonOrForm,
-        preValidation: formWithoutBody,
         schema: {
           tags,
           summary: 'Add a document, as JSON or as a file',
@@ -151,7 +150,6 @@ export function documentRoutes(documents: Documents): Routes {
         config: write,
         bodyLimit: jsonBodyLimit,
         onRequest: jsonOrForm,
-        preValidation: formWithoutBody,
         schema: {
           tags,
           summary: 'Change a document; what is absent stays as it is',
@@ -243,11 +241,6 @@ async function jsonOrForm(request: FastifyRequest): Promise<void> {
     'unsupported_media_type',
     'Send the document as application/json, or its file as multipart/form-data in the field "file".',
   );
-}
-
-/** The fields of a form are read while its file is stored; until then there is nothing to validate. */
-async function formWithoutBody(request: FastifyRequest): Promise<void> {
-  if (request.isMultipart()) request.body = undefined;
 }
 
 function given<Body>(body: Body | undefined): Body {

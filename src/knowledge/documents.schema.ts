@@ -37,27 +37,33 @@ const contentType = z
 /** Lone surrogates, NUL and the like are cleaned by the parser, so that pasted text is never refused for them. */
 const text = z.string().min(1).describe('Instead of this, send multipart/form-data with the field `file`');
 
-/** Absent when the request is multipart, which has no body at this point: its fields are read while its file is stored. */
-export const addBody = z
-  .object({
+/**
+ * A body of JSON, or none: that of a multipart request is read while its file is stored, after validation, and until then
+ * the validator is handed null for it.
+ */
+const jsonOrNone = <Body extends z.ZodType>(body: Body) =>
+  z.preprocess((sent) => sent ?? undefined, body.optional());
+
+export const addBody = jsonOrNone(
+  z.object({
     title: title.optional(),
     text,
     metadata: metadata.optional(),
     acl: aclBody.optional(),
     external_id: externalId.optional(),
     content_type: contentType,
-  })
-  .optional();
+  }),
+);
 
-export const reviseBody = z
-  .object({
+export const reviseBody = jsonOrNone(
+  z.object({
     title: title.optional(),
     text: text.optional(),
     metadata: metadata.optional(),
     acl: aclBody.optional(),
     content_type: contentType,
-  })
-  .optional();
+  }),
+);
 
 /** Fields of a multipart request, beside `file`; those that are objects are sent as JSON. */
 export const uploadFields = z.object({
