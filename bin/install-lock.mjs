@@ -104,11 +104,15 @@ function runs(pid, startedAt) {
   }
 }
 
-/** When a process started, in ticks since the machine did; null where the system does not tell. */
+/**
+ * When a process started, in ticks since the machine did; null where the system does not tell. One that has ended but
+ * that its parent has not noticed yet (Z) has no start any more.
+ */
 function startOf(pid) {
   try {
     const line = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return line.slice(line.lastIndexOf(')') + 2).split(' ')[19];
+    const fields = line.slice(line.lastIndexOf(')') + 2).split(' ');
+    return fields[0] === 'Z' ? null : fields[19];
   } catch {
     return null;
   }

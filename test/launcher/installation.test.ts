@@ -21,15 +21,13 @@ afterEach(() => checkout.remove());
 
 /** Runs the installation alone, as `npm start` (production) or `npm test` (everything) would. */
 const install = (set: 'production' | 'everything', environment: Record<string, string> = {}) =>
-  checkout.runNode(
-    [
-      '--input-type=module',
-      '--eval',
-      `const { ensureInstalled } = await import('${checkout.root}/bin/install.mjs');
-       await ensureInstalled('${checkout.root}', '${set}');`,
-    ],
-    environment,
-  );
+  checkout.runNode(installing(set), environment);
+const installing = (set: string) => [
+  '--input-type=module',
+  '--eval',
+  `const { ensureInstalled } = await import('${checkout.root}/bin/install.mjs');
+   await ensureInstalled('${checkout.root}', '${set}');`,
+];
 const inPath = (...names: string[]) => join(checkout.root, ...names);
 const lockExists = () => existsSync(inPath('.gatehouse-install.lock'));
 
@@ -109,6 +107,17 @@ describe('installing', () => {
     expect(existsSync(inPath('node_modules', 'half-written'))).toBe(false);
     // What was being installed when it was cut off is what its user needs.
     expect(checkout.notes().slice(2)).toEqual(['npm everything', 'npm done']);
+  });
+
+  it('does not wait for one whose end nobody has noticed', async () => {
+    checkout.runNodeUnnoticed(installing('production'), { STUB_NPM: 'waits' });
+    await checkout.noted('npm waits');
+    const { pid, child } = JSON.parse(readFileSync(inPath('.gatehouse-install.lock'), 'utf8'));
+    for (const one of [pid, child]) process.kill(one, 'SIGKILL');
+    await until('it has ended', () => !isRunning(pid));
+    expect(existsSync(`/proc/${pid}`)).toBe(true);
+    expect((await install('production').ended).stderr).not.toContain('waiting');
+    expect(checkout.notes().at(-1)).toBe('npm done');
   });
 
   it('is waited for when only the launcher was killed and npm goes on', async () => {

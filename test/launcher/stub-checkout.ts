@@ -79,6 +79,8 @@ export interface StubCheckout {
   writeLockFile(packages: Record<string, object>): void;
   runNode(args: readonly string[], environment?: Record<string, string>): Run;
   runNpmStart(): Run;
+  /** Runs Node as the child of a process that never asks for its end, as in some containers. */
+  runNodeUnnoticed(args: readonly string[], environment?: Record<string, string>): Run;
   remove(): Promise<void>;
 }
 
@@ -162,6 +164,11 @@ export function makeStubCheckout(): StubCheckout {
       writeFileSync(join(root, 'package-lock.json'), JSON.stringify({ packages: { '': {}, ...packages } })),
     runNode: (args, environment = {}) =>
       start(process.execPath, args, { npm_execpath: join(root, 'npm-cli.js'), ...environment }),
+    runNodeUnnoticed: (args, environment = {}) =>
+      start('/bin/sh', ['-c', '"$0" "$@" & exec sleep 1000', process.execPath, ...args], {
+        npm_execpath: join(root, 'npm-cli.js'),
+        ...environment,
+      }),
     runNpmStart: () => start('npm', ['start'], {}),
     async remove() {
       for (const child of running) if (isRunning(child.pid ?? 0)) child.kill('SIGKILL');
