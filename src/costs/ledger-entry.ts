@@ -47,45 +47,32 @@ const maxRawUsageLength = 16_384;
  * price table.
  */
 export function encodeLedgerEntry(entry: LedgerEntry): string {
-  const { usage } = entry;
-  const priced = entry.price !== null && entry.costNanoUsd !== null;
-  const columns = JSON.stringify({
-    id: entry.id,
-    at: entry.at,
-    tenant_id: entry.tenantId,
-    correlation_id: entry.correlationId,
-    key_id: entry.keyId,
-    user_id: entry.userId,
-    operation: entry.operation,
-    dialect: entry.dialect,
-    route: entry.route,
-    provider: entry.provider,
-    model: entry.model,
-    response_model: entry.responseModel,
-    tier: entry.tier,
-    status: entry.status,
-    error_code: entry.errorCode,
-    streamed: entry.streamed,
-    estimated: entry.estimated,
-    input_tokens: usage.inputTokens,
-    cached_read_tokens: usage.cachedReadTokens,
-    cache_write_5m_tokens: usage.cacheWrite5mTokens,
-    cache_write_1h_tokens: usage.cacheWrite1hTokens,
-    output_tokens: usage.outputTokens,
-    reasoning_tokens: usage.reasoningTokens,
-    image_tokens: usage.inputImageTokens + usage.outputImageTokens,
-    audio_tokens: usage.inputAudioTokens + usage.outputAudioTokens,
-    pricing_state: priced ? 'priced' : 'unpriced',
-    price_version: entry.priceVersion,
-    price_id: priced ? entry.price?.id : null,
-    cost_nano_usd: priced ? String(entry.costNanoUsd) : null,
-    attempts: entry.attempts,
-    duration_ms: Math.round(entry.durationMs),
-    first_token_ms: entry.firstTokenMs === null ? null : Math.round(entry.firstTokenMs),
-  });
-  const rawUsage = oneLine(entry.rawUsage);
-  const price = priced ? entry.price?.json : 'null';
-  return `${columns.slice(0, -1)},"raw_usage":${rawUsage},"price":${price}}`;
+  const { usage, costNanoUsd } = entry;
+  const price = costNanoUsd === null ? null : entry.price;
+  const firstTokenMs = entry.firstTokenMs === null ? 'null' : Math.round(entry.firstTokenMs);
+  // Written out member by member, which takes a third of the time of building an object to serialise: every call
+  // passes here. Ids, times and numbers need no escaping; all else goes through `text`.
+  return (
+    `{"id":"${entry.id}","at":"${entry.at.toISOString()}","tenant_id":"${entry.tenantId}"` +
+    `,"correlation_id":${text(entry.correlationId)},"key_id":${text(entry.keyId)},"user_id":${text(entry.userId)}` +
+    `,"operation":"${entry.operation}","dialect":${text(entry.dialect)},"route":${text(entry.route)}` +
+    `,"provider":${text(entry.provider)},"model":${text(entry.model)},"response_model":${text(entry.responseModel)}` +
+    `,"tier":${text(entry.tier)},"status":"${entry.status}","error_code":${text(entry.errorCode)}` +
+    `,"streamed":${entry.streamed},"estimated":${entry.estimated}` +
+    `,"input_tokens":${usage.inputTokens},"cached_read_tokens":${usage.cachedReadTokens}` +
+    `,"cache_write_5m_tokens":${usage.cacheWrite5mTokens},"cache_write_1h_tokens":${usage.cacheWrite1hTokens}` +
+    `,"output_tokens":${usage.outputTokens},"reasoning_tokens":${usage.reasoningTokens}` +
+    `,"image_tokens":${usage.inputImageTokens + usage.outputImageTokens}` +
+    `,"audio_tokens":${usage.inputAudioTokens + usage.outputAudioTokens}` +
+    `,"pricing_state":"${price === null ? 'unpriced' : 'priced'}","price_version":${text(entry.priceVersion)}` +
+    `,"price_id":${text(price?.id ?? null)},"cost_nano_usd":${price === null ? 'null' : `"${costNanoUsd}"`}` +
+    `,"attempts":${entry.attempts},"duration_ms":${Math.round(entry.durationMs)},"first_token_ms":${firstTokenMs}` +
+    `,"raw_usage":${oneLine(entry.rawUsage)},"price":${price?.json ?? 'null'}}`
+  );
+}
+
+function text(value: string | null): string {
+  return value === null ? 'null' : JSON.stringify(value);
 }
 
 /** Line breaks in valid JSON stand between tokens only, so blanks may take their place. */

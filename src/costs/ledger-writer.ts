@@ -87,14 +87,18 @@ export function createLedgerWriter(deps: LedgerWriterDependencies): LedgerWriter
     }
   };
   const addSegment = async (segment: Segment): Promise<void> => {
-    const { rows, torn } = await spool.read(segment);
-    if (torn > 0)
-      log.warn({ torn, path: segment.path }, 'the spool held rows that were not written to their end');
-    await addBatch(rows);
-    await spool.remove(segment);
+    try {
+      const { rows, torn } = await spool.take(segment);
+      if (torn > 0) log.warn({ torn }, 'the spool held rows that were not written to their end');
+      await addBatch(rows);
+    } catch (error) {
+      spool.putBack(segment);
+      throw error;
+    }
+    await spool.done(segment);
   };
   const addAll = async (): Promise<void> => {
-    for (const segment of spool.endedSegments()) await addSegment(segment);
+    for (const segment of spool.segments()) await addSegment(segment);
     const refused = [...spool.refused()];
     if (refused.length === 0) return;
     await addBatch(refused);
@@ -126,7 +130,7 @@ export function createLedgerWriter(deps: LedgerWriterDependencies): LedgerWriter
 
   const run = async (): Promise<void> => {
     while (!stopping.signal.aborted) {
-      if (spool.waiting().bytes === 0 && spool.refused().length === 0 && !urgent) {
+      if (spool.segments().length === 0 && spool.refused().length === 0 && !urgent) {
         await new Promise<void>((resolve) => {
           wakeUp = resolve;
         });

@@ -3,7 +3,7 @@ import { calcPrice, findProvider, type ModelInfo, type Provider } from '@pydanti
 import { createBoundedCache } from '../platform/bounded-cache.ts';
 import { type CataloguePrices, createPrice, type Price } from './price.ts';
 
-/** Where a call went, as far as its price depends on it. */
+/** Where a call went, as far as its price depends on it; an object is never given another content. */
 export interface PricedTarget {
   /** The provider's name here, and its base URL. */
   readonly provider: { readonly name: string; readonly baseUrl: string };
@@ -37,22 +37,30 @@ const maxMatches = 5_000;
 export function createPriceCatalogue(): PriceCatalogue {
   const version = `genai-prices-${installedVersion()}`;
   const matches = createBoundedCache<string, readonly DatedPrice[] | null>(maxMatches);
+  // A route's targets are the same objects call after call; then not even a key has to be put together.
+  const matchesOfTargets = new WeakMap<PricedTarget, readonly DatedPrice[] | null>();
 
   const match = (target: PricedTarget): readonly DatedPrice[] | null => {
+    const key = `${target.provider.name} ${target.provider.baseUrl} ${target.model}`;
+    const known = matches.get(key);
+    if (known !== undefined) return known;
     const found = findModel(target);
-    return found && datedPrices(version, found.provider, found.model);
+    const dated = found && datedPrices(version, found.provider, found.model);
+    matches.set(key, dated);
+    return dated;
   };
 
   return {
     version,
     priceOf(target, at) {
-      const key = `${target.provider.name} ${target.provider.baseUrl} ${target.model}`;
-      let dated = matches.get(key);
+      let dated = matchesOfTargets.get(target);
       if (dated === undefined) {
         dated = match(target);
-        matches.set(key, dated);
+        matchesOfTargets.set(target, dated);
       }
-      return dated && inForce(dated, at);
+      if (dated === null) return null;
+      const [only] = dated;
+      return only && dated.length === 1 ? only.price : inForce(dated, at);
     },
   };
 }

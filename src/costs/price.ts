@@ -75,10 +75,13 @@ export function createPrice(identity: PriceIdentity, prices: CataloguePrices): P
     json: JSON.stringify({ id, version, provider, model, applies, components: components(prices) }),
     costOf(usage) {
       const size = usage.inputTokens;
+      if (isPlain(usage) && input && output) {
+        const atto = BigInt(size) * at(input, size) + BigInt(usage.outputTokens) * at(output, size);
+        return (atto + (request === undefined ? 0n : at(request, size)) + attoPerNano / 2n) / attoPerNano;
+      }
       const i = splitInput(usage);
       const o = splitOutput(usage);
       let atto = request === undefined ? 0n : at(request, size);
-      // Most calls have only plain tokens, so the other classes are looked at one by one and skipped when empty.
       const classes: readonly [number, StepPrice | undefined][] = [
         [i.plain, input],
         [i.cachedRead, cachedRead],
@@ -101,6 +104,20 @@ export function createPrice(identity: PriceIdentity, prices: CataloguePrices): P
       return (atto + attoPerNano / 2n) / attoPerNano;
     },
   };
+}
+
+/** Most calls have only plain tokens, and are charged without taking the classes apart. */
+function isPlain(usage: TokenUsage): boolean {
+  return (
+    usage.cachedReadTokens === 0 &&
+    usage.cacheWrite5mTokens === 0 &&
+    usage.cacheWrite1hTokens === 0 &&
+    usage.inputAudioTokens === 0 &&
+    usage.inputImageTokens === 0 &&
+    usage.reasoningTokens === 0 &&
+    usage.outputAudioTokens === 0 &&
+    usage.outputImageTokens === 0
+  );
 }
 
 function at(price: StepPrice, inputTokens: number): bigint {

@@ -4,18 +4,21 @@ import { join } from 'node:path';
 import type { Log } from '../platform/log.ts';
 import { decodeSpoolLines, encodeSpoolLine } from './spool-line.ts';
 
-/** A file of the spool that nothing is added to any more. */
+/** One file of the spool. */
 export interface Segment {
   readonly path: string;
   readonly bytes: number;
-  /** 0 for what an earlier process left, until it is read. */
-  readonly rows: number;
+  /** Rows are still being added to it. */
+  readonly active: boolean;
 }
 
 /**
  * Ledger rows on their way to the database. A row is in the operating system's hands when `append` returns, so it
  * outlives kill -9 of this process. It outlives a power failure once it is in the database (about 50 ms later) or,
  * while the database is away, once `sync` ran (about every second).
+ *
+ * Rows of this process are kept in memory, too, so that writing them to the database reads no file; a file is read
+ * only after a crash, or when the database was away for so long that keeping its rows would take too much memory.
  */
 export interface Spool {
   /** Makes the directory if need be and takes over what earlier processes left. Throws when it cannot be written. */
@@ -24,17 +27,23 @@ export interface Spool {
   append(json: string): void;
   /** False when no further row could be kept safe; then no call may be started. */
   hasRoom(): boolean;
-  /** Ends the segment being written, if it has rows, and gives all ended ones, oldest first: every row so far. */
-  endedSegments(): Segment[];
-  read(segment: Segment): Promise<{ rows: string[]; torn: number }>;
-  /** Forgets a segment whose rows are in the database. */
-  remove(segment: Segment): Promise<void>;
+  /** Files that hold rows not yet given out, oldest first. */
+  segments(): Segment[];
+  /**
+   * Gives out the rows of a segment that were not given out before; those of one that has to be read from its file are
+   * all given out, some of them perhaps again. Ends an active segment that has to be read.
+   */
+  take(segment: Segment): Promise<{ rows: readonly string[]; torn: number }>;
+  /** The rows taken from it are in the database: an ended segment is removed, an active one goes on. */
+  done(segment: Segment): Promise<void>;
+  /** They are not: next time the segment is read from its file. */
+  putBack(segment: Segment): void;
   /** Rows that the disk refused; they leave only through `forgetRefused`. */
   refused(): readonly string[];
   forgetRefused(count: number): void;
   /** Forces what was written to the disk itself. */
   sync(): void;
-  /** What is not in the database yet. */
+  /** What is not in the database yet: rows, without those of earlier processes, and the size of all files. */
   waiting(): { rows: number; bytes: number };
   close(): void;
 }
@@ -50,60 +59,83 @@ export interface SpoolSettings {
 
 /** About a million rows: with the database away, this long the house can go on recording. */
 const defaultMaxBytes = 1024 * 1024 * 1024;
-const defaultMaxSegmentBytes = 4 * 1024 * 1024;
+/** Also how much is replayed after a crash although it was in the database already. */
+const defaultMaxSegmentBytes = 1024 * 1024;
+/** Ended segments whose rows are kept in memory; of further ones only the files. */
+const maxSegmentsInMemory = 8;
 /** Rows kept in memory when the disk refuses them. No call starts while there is one, so only calls in flight add. */
 const maxRefused = 8_192;
+
+interface OpenSegment extends Segment {
+  bytes: number;
+  active: boolean;
+  fd: number;
+  rows: number;
+  /** Rows not given out yet; null when only the file has them. */
+  fresh: string[] | null;
+}
 
 export function createSpool(settings: SpoolSettings): Spool {
   const { directory, processName, log } = settings;
   const maxBytes = settings.maxBytes ?? defaultMaxBytes;
   const maxSegmentBytes = settings.maxSegmentBytes ?? defaultMaxSegmentBytes;
-  let ended: Segment[] = [];
-  let active: { fd: number; path: string; bytes: number; rows: number } | null = null;
+  let segments: OpenSegment[] = [];
+  let active: OpenSegment | null = null;
   let refused: string[] = [];
-  let segments = 0;
+  let begun = 0;
   let bytes = 0;
   let tornLine = false;
 
-  const begin = () => {
-    segments++;
-    const path = join(directory, `${processName}.${String(segments).padStart(9, '0')}.jsonl`);
-    return { fd: openSync(path, 'ax', 0o600), path, bytes: 0, rows: 0 };
+  const begin = (): OpenSegment => {
+    begun++;
+    const path = join(directory, `${processName}.${String(begun).padStart(9, '0')}.jsonl`);
+    const segment = { path, fd: openSync(path, 'ax', 0o600), bytes: 0, rows: 0, active: true, fresh: [] };
+    segments.push(segment);
+    return segment;
   };
-  const end = (): void => {
-    if (!active) return;
-    const { fd, path, bytes, rows } = active;
-    closeSync(fd);
-    if (bytes > 0) ended.push({ path, bytes, rows });
-    else rmSync(path, { force: true });
+  const end = (segment: OpenSegment): void => {
+    if (!segment.active) return;
+    closeSync(segment.fd);
+    segment.active = false;
     active = null;
+    const inMemory = segments.filter((other) => !other.active && other.fresh !== null);
+    if (inMemory.length > maxSegmentsInMemory) segment.fresh = null;
   };
   const write = (json: string): void => {
     active ??= begin();
     // After a failed write the file may end in the middle of a line, which must not swallow this one.
-    const line = `${tornLine ? '\n' : ''}${encodeSpoolLine(json)}`;
-    const length = Buffer.byteLength(line);
+    const line = tornLine ? `\n${encodeSpoolLine(json)}` : encodeSpoolLine(json);
     tornLine = true;
     const written = writeSync(active.fd, line);
     active.bytes += written;
     bytes += written;
-    if (written < length) throw new Error('the disk took only a part of the row');
+    if (written < Buffer.byteLength(line)) throw new Error('the disk took only a part of the row');
     tornLine = false;
     active.rows++;
-    if (active.bytes >= maxSegmentBytes) end();
+    active.fresh?.push(json);
+    if (active.bytes >= maxSegmentBytes) end(active);
+  };
+  const known = (segment: Segment): OpenSegment => {
+    const found = segments.find((candidate) => candidate === segment);
+    if (!found) throw new Error('this segment is not one of the spool, or was removed');
+    return found;
+  };
+  const drop = (segment: OpenSegment): void => {
+    segments = segments.filter((other) => other !== segment);
+    bytes -= segment.bytes;
   };
 
   return {
     open() {
       mkdirSync(directory, { recursive: true, mode: 0o700 });
       const left = readdirSync(directory).filter((name) => name.endsWith('.jsonl'));
-      ended = left.sort().map((name) => {
+      segments = left.sort().map((name) => {
         const path = join(directory, name);
-        return { path, bytes: statSync(path).size, rows: 0 };
+        return { path, bytes: statSync(path).size, rows: 0, fd: -1, active: false, fresh: null };
       });
-      bytes = ended.reduce((total, segment) => total + segment.bytes, 0);
-      if (ended.length > 0)
-        log.info({ segments: ended.length, bytes }, 'ledger rows of an earlier run are waiting');
+      bytes = segments.reduce((total, segment) => total + segment.bytes, 0);
+      if (bytes > 0)
+        log.info({ segments: segments.length, bytes }, 'ledger rows of an earlier run are waiting');
       active = begin();
     },
     append(json) {
@@ -118,29 +150,53 @@ export function createSpool(settings: SpoolSettings): Spool {
       }
     },
     hasRoom: () => refused.length === 0 && bytes < maxBytes,
-    endedSegments() {
-      if (active && active.bytes > 0) end();
-      return [...ended];
+    segments: () =>
+      segments.filter((segment) => segment.fresh === null || segment.fresh.length > 0 || !segment.active),
+    async take(given) {
+      const segment = known(given);
+      const { fresh } = segment;
+      if (fresh === null) end(segment);
+      segment.fresh = [];
+      return fresh === null
+        ? decodeSpoolLines(await readFile(segment.path, 'utf8'))
+        : { rows: fresh, torn: 0 };
     },
-    read: async (segment) => decodeSpoolLines(await readFile(segment.path, 'utf8')),
-    async remove(segment) {
+    async done(given) {
+      const segment = known(given);
+      // Meanwhile rows may have come to it.
+      if (segment.active || segment.fresh === null || segment.fresh.length > 0) return;
+      drop(segment);
       await rm(segment.path, { force: true });
-      ended = ended.filter((other) => other !== segment);
-      bytes -= segment.bytes;
+    },
+    putBack(given) {
+      known(given).fresh = null;
     },
     refused: () => refused,
     forgetRefused(count) {
       refused = refused.slice(count);
     },
     sync() {
-      if (active) fsyncSync(active.fd);
-      for (const path of [...ended.map((segment) => segment.path), directory]) syncPath(path);
+      for (const segment of segments) {
+        if (segment.active) fsyncSync(segment.fd);
+        else syncPath(segment.path);
+      }
+      syncPath(directory);
     },
     waiting: () => ({
-      rows: ended.reduce((total, segment) => total + segment.rows, active?.rows ?? 0) + refused.length,
+      rows: segments.reduce(
+        (total, segment) => total + (segment.fresh === null ? segment.rows : segment.fresh.length),
+        refused.length,
+      ),
       bytes,
     }),
-    close: end,
+    close() {
+      if (!active) return;
+      const last: OpenSegment = active;
+      end(last);
+      if (last.fresh === null || last.fresh.length > 0) return;
+      drop(last);
+      rmSync(last.path, { force: true });
+    },
   };
 }
 

@@ -1,4 +1,5 @@
-import { Counter, Gauge, Histogram } from 'prom-client';
+import { Counter, Gauge } from 'prom-client';
+import { createHistogram } from '../platform/histogram.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { AccountDependencies } from './call-account.ts';
 import type { InFlight } from './in-flight.ts';
@@ -76,18 +77,16 @@ export function createCallMetrics(
       this.set(inFlight.calls());
     },
   });
-  const overhead = new Histogram({
+  const overhead = createHistogram(registry, {
     name: 'gatehouse_overhead_seconds',
     help: 'Time of a model call that was not spent waiting for its provider',
     buckets: [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1],
-    registers: [registry],
-  });
-  const firstToken = new Histogram({
+  }).series({});
+  const firstToken = createHistogram(registry, {
     name: 'gatehouse_first_token_seconds',
     help: 'Time to the first bytes of a stream',
     buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
-    registers: [registry],
-  });
+  }).series({});
 
   const sumsOf = (provider: string, model: string): Sums => {
     const key = `${provider} ${model}`;

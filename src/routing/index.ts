@@ -1,6 +1,6 @@
 export { isLocalAddress } from './address-policy.ts';
 export type { Provider, Resolution, Target } from './resolution.ts';
 export { routingRoutes } from './routing.routes.ts';
-export { modelName } from './routing.schema.ts';
+export { modelNamePattern } from './routing.schema.ts';
 export { createRouting, type Routing } from './routing.service.ts';
 export { createRoutingStore, type RoutingStore as RoutingRows } from './routing.store.ts';

@@ -1,4 +1,4 @@
-import { createBoundedCache } from '../platform/bounded-cache.ts';
+import { type BoundedCache, createBoundedCache } from '../platform/bounded-cache.ts';
 import { type Provider, type Resolution, type Route, type Target, tierName } from './resolution.ts';
 
 /** Everything that one tenant, or the platform, has of its own, by name. */
@@ -22,8 +22,8 @@ export interface RoutingSnapshot {
 }
 
 const nothing: Holding = { providers: new Map(), routes: new Map() };
-/** Resolutions are made once per name and kept, for names that callers can make up. */
-const maxResolutions = 10_000;
+/** Resolutions are made once per name and kept: this many for each tenant, as callers can make names up. */
+const maxResolutions = 500;
 
 export function createRoutingSnapshot(
   providers: readonly Provider[],
@@ -40,7 +40,12 @@ export function createRoutingSnapshot(
 
   const platform: Holding = holdings.get(null) ?? nothing;
   const own = (tenantId: string | null): Holding => holdings.get(tenantId) ?? nothing;
-  const resolutions = createBoundedCache<string, Resolution>(maxResolutions);
+  const resolutions = new Map<string, BoundedCache<string, Resolution>>();
+  const resolutionsOf = (tenantId: string) => {
+    const known = resolutions.get(tenantId) ?? createBoundedCache(maxResolutions);
+    resolutions.set(tenantId, known);
+    return known;
+  };
 
   const snapshot: RoutingSnapshot = {
     providers,
@@ -52,11 +57,10 @@ export function createRoutingSnapshot(
     ],
     visibleRoutes: (tenantId) => [...new Map([...platform.routes, ...own(tenantId).routes]).values()],
     resolve(tenantId, model) {
-      const key = `${tenantId} ${model}`;
-      const known = resolutions.get(key);
+      const known = resolutions.get(tenantId)?.get(model);
       if (known) return known;
       const made = makeResolution(snapshot, tenantId, model);
-      if (made) resolutions.set(key, made);
+      if (made) resolutionsOf(tenantId).set(model, made);
       return made;
     },
   };

@@ -9,9 +9,8 @@ const providerName = z
   );
 
 /** What callers put in `model`: no blanks or control characters, so that it fits a header and a log line. */
-export const modelName = z
-  .string()
-  .regex(/^[^\s\p{C}]{1,200}$/u, 'must be 1 to 200 characters without blanks');
+export const modelNamePattern = /^[^\s\p{C}]{1,200}$/u;
+export const modelName = z.string().regex(modelNamePattern, 'must be 1 to 200 characters without blanks');
 
 export const providerBody = z.object({
   name: providerName,
