@@ -65,6 +65,12 @@ describe('a model name', () => {
     expect(resolved(single, acme, 'gpt-4o')).toBeUndefined();
   });
 
+  it('is nothing when there are routes and none of that name, even with one provider', () => {
+    const one = createRoutingSnapshot([provider('openai')], [route('fast', 'openai/gpt-4o-mini')]);
+    expect(resolved(one, acme, 'fats')).toBeUndefined();
+    expect(resolved(one, acme, 'openai/gpt-4o')).toBe('null null-openai gpt-4o');
+  });
+
   it('leads nowhere when the route’s providers are gone', () => {
     expect(snapshot.resolve(acme, 'gone')?.tiers).toEqual([]);
   });

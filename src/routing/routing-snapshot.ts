@@ -67,7 +67,10 @@ export function createRoutingSnapshot(
   return snapshot;
 }
 
-/** A route of that name; else `provider/model`; else, with one provider only, that one's model of that name. */
+/**
+ * A route of that name; else `provider/model`; else, with one provider and no route at all, that provider's model of that
+ * name. With routes, an unknown name is more likely a slip than a model, and must not reach a provider.
+ */
 function makeResolution(snapshot: RoutingSnapshot, tenantId: string, model: string): Resolution | undefined {
   const route = snapshot.route(tenantId, model);
   if (route) {
@@ -84,6 +87,7 @@ function makeResolution(snapshot: RoutingSnapshot, tenantId: string, model: stri
   const slash = model.indexOf('/');
   const named = slash > 0 ? snapshot.provider(tenantId, model.slice(0, slash)) : undefined;
   if (named && slash + 1 < model.length) return direct(named, model.slice(slash + 1));
+  if (snapshot.visibleRoutes(tenantId).length > 0) return undefined;
   const visible = snapshot.visibleProviders(tenantId);
   const [only] = visible;
   return only && visible.length === 1 ? direct(only, model) : undefined;
