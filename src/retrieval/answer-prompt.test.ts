@@ -3,17 +3,26 @@ import { describe, expect, it } from 'vitest';
 import { buildPrompt, notInSources } from './answer-prompt.ts';
 
 const characters = (text: string) => text.length;
-const userMessage = (question: string, passages: { title: string; text: string }[], budget = 1e6) =>
-  buildPrompt(question, passages, budget, characters).messages[1]?.content ?? '';
+const userMessage = (
+  question: string,
+  passages: { title: string; heading?: string; text: string }[],
+  budget = 1e6,
+) =>
+  buildPrompt(
+    question,
+    passages.map((passage) => ({ heading: '', ...passage })),
+    budget,
+    characters,
+  ).messages[1]?.content ?? '';
 
 describe('the prompt', () => {
   it('numbers the passages and ends in the question', () => {
     const passages = [
-      { title: 'Terms', text: 'Refunds take 5 days.' },
+      { title: 'Terms', heading: 'Money > Back', text: 'Refunds take 5 days.' },
       { title: 'Staff "handbook" <draft>', text: 'Ask the desk.' },
     ];
     expect(userMessage('How long?', passages)).toBe(
-      '<source id="1" title="Terms">\nRefunds take 5 days.\n</source>\n\n' +
+      '<source id="1" title="Terms &gt; Money &gt; Back">\nRefunds take 5 days.\n</source>\n\n' +
         '<source id="2" title="Staff &quot;handbook&quot; &lt;draft&gt;">\nAsk the desk.\n</source>\n\n' +
         'Question: How long?',
     );
@@ -67,7 +76,11 @@ describe('the prompt', () => {
   });
 
   it('shows as many passages from the top as the budget allows, and at least one', () => {
-    const passages = Array.from({ length: 5 }, (_, i) => ({ title: `t${i}`, text: 'x'.repeat(1_000) }));
+    const passages = Array.from({ length: 5 }, (_, i) => ({
+      title: `t${i}`,
+      heading: '',
+      text: 'x'.repeat(1_000),
+    }));
     const rules = buildPrompt('q', [], 0, characters).messages[0]?.content.length ?? 0;
     expect(buildPrompt('q', passages, rules + 3_500, characters).shown).toBe(3);
     expect(buildPrompt('q', passages, 1, characters).shown).toBe(1);

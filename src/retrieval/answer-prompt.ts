@@ -4,6 +4,8 @@ export const notInSources = 'The sources do not answer this question.';
 /** A passage as a model is shown it; its number is its place in the list, from 1. */
 export interface SourcePassage {
   readonly title: string;
+  /** The sections that it stands in, or ''. */
+  readonly heading: string;
   readonly text: string;
 }
 
@@ -61,8 +63,9 @@ export function buildPrompt(
   };
 }
 
-function sourceBlock(number: number, { title, text }: SourcePassage): string {
-  return `<source id="${number}" title="${asAttribute(title)}">\n${withoutDelimiters(text)}\n</source>`;
+function sourceBlock(number: number, { title, heading, text }: SourcePassage): string {
+  const place = heading === '' ? title : `${title} > ${heading}`;
+  return `<source id="${number}" title="${asAttribute(place)}">\n${withoutDelimiters(text)}\n</source>`;
 }
 
 /** Any spelling of our own tag, also with white space or invisible characters where a lenient reader ignores them. */

@@ -94,27 +94,37 @@ describe('sentences of an answer', () => {
       '\r\n',
       ', ',
       '[source ',
-      'word '.repeat(500),
+      'word '.repeat(40),
     ),
     fc.string({ unit: 'grapheme', maxLength: 5 }),
   );
   const answers = fc.array(part, { maxLength: 40 }).map((parts) => parts.join(''));
 
+  const inPieces = (answer: string, sizeOf: () => number) => {
+    const reader = createSentenceReader();
+    const sentences = [];
+    for (let at = 0; at < answer.length; ) {
+      const size = sizeOf();
+      sentences.push(...reader.push(answer.slice(at, at + size)));
+      at += size;
+    }
+    return [...sentences, ...reader.end()];
+  };
+
   it('is the same however the text is cut into pieces', () => {
     fc.assert(
       fc.property(answers, fc.infiniteStream(fc.integer({ min: 1, max: 9 })), (answer, sizes) => {
-        const reader = createSentenceReader();
-        const sentences = [];
-        for (let at = 0; at < answer.length; ) {
-          const size = sizes.next().value;
-          sentences.push(...reader.push(answer.slice(at, at + size)));
-          at += size;
-        }
-        sentences.push(...reader.end());
-        expect(sentences).toEqual(sentencesOfAnswer(answer));
+        expect(inPieces(answer, () => sizes.next().value)).toEqual(sentencesOfAnswer(answer));
       }),
       { numRuns: 300 },
     );
+    for (const long of [
+      'word '.repeat(1_200),
+      `\`code ${'x. '.repeat(900)}\` end. Next`,
+      'x'.repeat(5_000),
+    ]) {
+      expect(inPieces(long, () => 37)).toEqual(sentencesOfAnswer(long));
+    }
   });
 
   it('loses no letter', () => {

@@ -23,16 +23,21 @@ export interface SupportingSpan {
   readonly end: number;
 }
 
-/** A claim rests on its sources when this share of its content words stands in them… */
-const supportedFrom = 0.6;
-/** …or this share, where the model did not say which source, or named one that does not exist. */
+/**
+ * A claim rests on a source when this share of its content words stands in one sentence of it. Held against the most
+ * similar of other passages, 10 % of 500 sentences of five public texts pass, many of them near repetitions.
+ */
+const supportedFrom = 0.65;
+/** The same where the model did not say which source, or named one that does not exist: 3 % pass. */
 const supportedUncitedFrom = 0.8;
-/** Sentences in a row that one citation may span. */
+/** Sentences in a row that one citation may span, and by how much more they must hold for each further one. */
 const maxSentencesInSpan = 3;
-/** What each further sentence of a span costs: it must bring something. */
-const perFurtherSentence = 0.05;
-/** Spans that together bear out one claim, where none does alone. */
-const maxSpansTogether = 3;
+const moreForFurtherSentence = 0.1;
+/** Two cited sentences may bear a claim out together: each this share of it, and both together so much. */
+const eachOfTwoFrom = 0.4;
+const bothOfTwoFrom = 0.8;
+/** Sentences that are tried in pairs. */
+const maxPaired = 40;
 
 export function readSource(
   passage: { readonly title: string; readonly heading: string; readonly text: string },
@@ -62,30 +67,23 @@ export function supportOf(
   strict: boolean,
 ): SupportingSpan[] {
   const named = cited.filter((place) => sources[place] !== undefined);
-  const found = supportFrom(claim, sources, named, strict ? supportedUncitedFrom : supportedFrom);
-  if (found.length > 0) return found;
+  const from = strict ? supportedUncitedFrom : supportedFrom;
+  const alone = named.flatMap((place) => bestSpan(claim, sources[place], place, from) ?? []);
+  if (alone.length > 0) return alone.map(toSpan);
+  const two = strict ? [] : bestTwo(claim, sources, named);
+  if (two.length > 0) return two.map(toSpan);
   const others = sources.map((_, place) => place).filter((place) => !named.includes(place));
-  const elsewhere = supportFrom(claim, sources, others, supportedUncitedFrom);
-  return elsewhere.slice(0, 1);
+  const elsewhere = others.flatMap(
+    (place) => bestSpan(claim, sources[place], place, supportedUncitedFrom) ?? [],
+  );
+  elsewhere.sort((a, b) => worth(claim, [b]) - worth(claim, [a]));
+  return elsewhere.slice(0, 1).map(toSpan);
 }
 
 interface Candidate extends SupportingSpan {
   readonly sentences: readonly ReadSentence[];
   readonly context: ReadonlySet<string>;
   readonly all: ReadonlySet<string>;
-}
-
-function supportFrom(
-  claim: Claim,
-  sources: readonly ReadSource[],
-  places: readonly number[],
-  from: number,
-): SupportingSpan[] {
-  const best = places.flatMap((place) => bestSpan(claim, sources[place], place) ?? []);
-  const alone = best.filter((span) => bearsOut(claim, [span], from));
-  if (alone.length > 0) return alone.map(toSpan);
-  const together = combine(claim, places, sources);
-  return together.length > 1 && bearsOut(claim, together, from) ? together.map(toSpan) : [];
 }
 
 const toSpan = ({ source, start, end }: SupportingSpan): SupportingSpan => ({ source, start, end });
@@ -102,33 +100,40 @@ function* spansOf(source: ReadSource | undefined, place: number): Generator<Cand
   }
 }
 
-function bestSpan(claim: Claim, source: ReadSource | undefined, place: number): Candidate | undefined {
+/** The span of a source that bears the claim out best, the shorter of equals. */
+function bestSpan(
+  claim: Claim,
+  source: ReadSource | undefined,
+  place: number,
+  from: number,
+): Candidate | undefined {
   let best: Candidate | undefined;
   let highest = 0;
   for (const span of spansOf(source, place)) {
-    const score = worth(claim, [span]) * (1 - perFurtherSentence * (span.sentences.length - 1));
-    if (score > highest) [best, highest] = [span, score];
+    const further = (span.sentences.length - 1) * moreForFurtherSentence;
+    const score = worth(claim, [span]) - further;
+    if (score > highest && bearsOut(claim, [span], from + further)) [best, highest] = [span, score];
   }
   return best;
 }
 
-/** Adds the span that brings most, as long as one brings something. */
-function combine(claim: Claim, places: readonly number[], sources: readonly ReadSource[]): Candidate[] {
-  const single = places.flatMap((place) =>
-    [...spansOf(sources[place], place)].filter(({ sentences }) => sentences.length === 1),
-  );
-  const chosen: Candidate[] = [];
-  let reached = 0;
-  while (chosen.length < maxSpansTogether) {
-    let best: Candidate | undefined;
-    for (const span of single) {
-      const score = worth(claim, [...chosen, span]);
-      if (score > reached) [best, reached] = [span, score];
+/** Two sentences that say together what neither says alone. */
+function bestTwo(claim: Claim, sources: readonly ReadSource[], places: readonly number[]): Candidate[] {
+  const parts = places.flatMap((place) => {
+    const sentences = [...spansOf(sources[place], place)].filter((span) => span.sentences.length === 1);
+    return sentences.filter((span) => shareOf(claim, [span]) >= eachOfTwoFrom);
+  });
+  parts.sort((a, b) => shareOf(claim, [b]) - shareOf(claim, [a])).splice(maxPaired);
+  let best: Candidate[] = [];
+  let highest = 0;
+  for (const [at, first] of parts.entries()) {
+    for (const second of parts.slice(at + 1)) {
+      const both = [first, second];
+      const score = worth(claim, both);
+      if (score > highest && bearsOut(claim, both, bothOfTwoFrom)) [best, highest] = [both, score];
     }
-    if (!best) break;
-    chosen.push(best);
   }
-  return chosen;
+  return best;
 }
 
 /** Numbers weigh as much as words here; a span is worth nothing by its title alone. */
@@ -139,14 +144,18 @@ function worth(claim: Claim, spans: readonly Candidate[]): number {
 }
 
 function bearsOut(claim: Claim, spans: readonly Candidate[], from: number): boolean {
-  const size = claim.stems.size + claim.numbers.size;
-  const numbers = [...claim.numbers].filter((number) => hasNumber(spans, number));
-  if (size === 0 || numbers.length < claim.numbers.size) return false;
+  if (![...claim.numbers].every((number) => hasNumber(spans, number))) return false;
   if (![...claim.names].every((name) => spans.some(({ all }) => all.has(name)))) return false;
-  const stems = stemsFound(claim, spans, true);
   const own = stemsFound(claim, spans, false);
-  if (own.length + numbers.length === 0 || (stems.length + numbers.length) / size < from) return false;
+  if (own.length + claim.numbers.size === 0 || shareOf(claim, spans) < from) return false;
   return !deniesOther(claim, spans, own);
+}
+
+/** Share of the claim's words and numbers that stand in the spans or, words only, over them. */
+function shareOf(claim: Claim, spans: readonly Candidate[]): number {
+  const numbers = [...claim.numbers].filter((number) => hasNumber(spans, number));
+  const found = stemsFound(claim, spans, true).length + numbers.length;
+  return found / (claim.stems.size + claim.numbers.size || 1);
 }
 
 function stemsFound(claim: Claim, spans: readonly Candidate[], withContext: boolean): string[] {

@@ -17,7 +17,7 @@ export interface EmbeddingHealthDependencies {
 export type EmbeddingHealth = ReturnType<typeof createEmbeddingHealth>;
 
 /** After a failure of the embedding model it is left alone: this long, doubling to the longest. */
-const firstPauseMs = 5_000;
+const firstPauseMs = 2_000;
 const longestPauseMs = 600_000;
 
 /** Calls the embedding model for the indexing of tenants, within a time, and not while it keeps failing. */

@@ -1,8 +1,8 @@
 import type { Principal } from '../access/index.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { DatabaseScope } from '../platform/database/database.ts';
-import { AppError } from '../platform/errors.ts';
-import type { Log } from '../platform/log.ts';
+import { AppError, type ErrorCode } from '../platform/errors.ts';
+import type { EmbeddingHealth } from './embedding-health.ts';
 import type { IndexCandidate, SearchIndex } from './index/search-index.ts';
 import type { KnownGeneration } from './index-generations.store.ts';
 import { beingMended, type Indexing } from './indexing.ts';
@@ -43,8 +43,8 @@ export interface FindPassagesDependencies {
   ) => Promise<readonly string[]>;
   readonly embed: Embed;
   readonly embeddingModelFor: (principal: Principal) => EmbeddingModel | null;
+  readonly embedding: Pick<EmbeddingHealth, 'isPaused' | 'failed'>;
   readonly clock: Clock;
-  readonly log: Log;
 }
 
 export interface SearchQuestion {
@@ -81,7 +81,7 @@ const embeddingPatienceMs = 5_000;
  * transaction under the caller's rights, the last thing that is read; what the index says of others goes nowhere.
  */
 export function createFindPassages(deps: FindPassagesDependencies): FindPassages {
-  const { index, indexing, readPassages, readableDocuments, clock, log } = deps;
+  const { index, indexing, readPassages, readableDocuments, clock } = deps;
 
   return async (caller, question) => {
     try {
@@ -157,7 +157,7 @@ export function createFindPassages(deps: FindPassagesDependencies): FindPassages
         (await index.statistics(tenantId, generation)).state === 'ready';
       if (isThere) return { lexical, vector };
     } catch (error) {
-      if (!(error instanceof AppError && error.code === 'dependency_down')) throw error;
+      if (!isAppError(error, 'dependency_down')) throw error;
       indexing.repair(tenantId);
       throw beingMended(error);
     }
@@ -177,26 +177,45 @@ export function createFindPassages(deps: FindPassagesDependencies): FindPassages
     if (mode === 'vector') requireVectors(model, generation);
     if (!model || generation?.embeddingModel !== model.identity)
       return { ...byWords(), mode: mode === 'vector' ? mode : 'lexical' };
+    // A model that just failed is not waited for again by every search.
+    if (mode === 'hybrid' && deps.embedding.isPaused(caller.principal.tenantId))
+      return byWords([withoutVectors]);
     try {
-      const { vectors, usage, costNanoUsd } = await within(
-        clock,
-        embeddingPatienceMs,
-        [caller.signal],
-        (signal) => deps.embed({ ...caller, signal }, { model: model.name, inputs: [query] }),
-      );
-      const [vector] = vectors;
-      if (vector?.length !== generation.dimensions)
-        throw new AppError('upstream_failed', 'The embedding model has changed.');
-      return { mode, vector: vector ?? null, embeddingTokens: usage.inputTokens, costNanoUsd, warnings: [] };
+      return { mode, ...(await embedQuestion(caller, query, model, generation)), warnings: [] };
     } catch (error) {
       if (mode === 'vector' || caller.signal.aborted) throw error;
-      log.warn(
-        { err: error, correlation_id: caller.correlationId },
-        'a question was searched by its words only',
-      );
-      return byWords(['The embedding model did not answer, so passages were searched by their words only.']);
+      deps.embedding.failed(caller.principal.tenantId, error);
+      return byWords([withoutVectors]);
     }
   }
+
+  async function embedQuestion(
+    caller: Caller,
+    query: string,
+    model: EmbeddingModel,
+    generation: KnownGeneration,
+  ): Promise<Pick<Plan, 'vector' | 'embeddingTokens' | 'costNanoUsd'>> {
+    const { vectors, usage, costNanoUsd } = await within(
+      clock,
+      embeddingPatienceMs,
+      [caller.signal],
+      (signal) => deps.embed({ ...caller, signal }, { model: model.name, inputs: [query] }),
+    ).catch((error) => {
+      const isLate = isAppError(error, 'client_gone') && !caller.signal.aborted;
+      throw isLate ? new AppError('upstream_timeout', 'The embedding model did not answer in time.') : error;
+    });
+    const [vector] = vectors;
+    if (vector?.length !== generation.dimensions) {
+      throw new AppError('upstream_failed', 'The embedding model gives other vectors than it did.');
+    }
+    return { vector: vector ?? null, embeddingTokens: usage.inputTokens, costNanoUsd };
+  }
+}
+
+const withoutVectors = 'The embedding model did not answer, so passages were searched by their words only.';
+
+function isAppError(error: unknown, code: ErrorCode): error is AppError {
+  return error instanceof AppError && error.code === code;
 }
 
 interface Plan {

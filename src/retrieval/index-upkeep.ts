@@ -51,7 +51,6 @@ export function createIndexUpkeep(deps: IndexUpkeepDependencies) {
       await source.finishIndexChanges(changes.map(({ id }) => id));
       if (changes.length < changesAtOnce) break;
     }
-    if (active) await index.optimise(tenantId, active);
   }
 
   async function writeChanged(
@@ -96,7 +95,6 @@ export function createIndexUpkeep(deps: IndexUpkeepDependencies) {
       { tenant: tenantId, generation: active.number, documents: written },
       'the search index was mended',
     );
-    await step(() => index.optimise(tenantId, active));
   }
 
   async function isBroken(tenantId: string, active: KnownGeneration): Promise<boolean> {

@@ -51,7 +51,7 @@ const tenantsAtOnce = 4;
 /** Pieces of work that may wait for one tenant's index; calls of `indexNow` that wait count as one. */
 const maxWaiting = 16;
 /** How often what nobody asked for is looked for: left-over changes, changed routes, a broken index. */
-const lookAroundMs = 5_000;
+const lookAroundMs = 2_000;
 /** How long a search waits for the first look at an index, which is quick when nothing is wrong with it. */
 const searchWaitsMs = 2_000;
 const comeBackSeconds = 5;

@@ -93,7 +93,12 @@ export function createRetrieval(deps: RetrievalDependencies) {
     log,
   });
 
-  const findPassages = createFindPassages({ ...deps, indexing, readableDocuments: documents.readable });
+  const findPassages = createFindPassages({
+    ...deps,
+    indexing,
+    embedding,
+    readableDocuments: documents.readable,
+  });
   const answerQuestion = createAnswerQuestion({
     ...deps,
     findPassages,

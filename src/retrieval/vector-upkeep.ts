@@ -87,7 +87,8 @@ export function createVectorUpkeep(deps: VectorUpkeepDependencies) {
 
   async function switchTo(tenantId: string, next: KnownGeneration, last: KnownGeneration): Promise<Outcome> {
     await deps.upkeep.drain(tenantId);
-    await index.optimise(tenantId, next);
+    // So that the first searches do not pay for what the building left behind.
+    await index.optimise(tenantId, next, { force: true });
     await generations.switchTo(tenantId, next, last);
     outgrown.delete(tenantId);
     log.info({ tenant: tenantId, generation: next.number }, 'the new index generation answers from now on');
@@ -109,9 +110,6 @@ export function createVectorUpkeep(deps: VectorUpkeepDependencies) {
         if (error instanceof DimensionsChanged) return startOver(tenantId, generation);
         await withoutTheCulprit(tenantId, generation, waiting, use, error);
       }
-      const left = await store.vectorsMissing(tenantId, generation.number, 1);
-      if (left.length > 0) return 'more';
-      await index.optimise(tenantId, generation);
       return 'more';
     });
   }
