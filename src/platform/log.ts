@@ -1,4 +1,5 @@
 import { type DestinationStream, type Logger, pino } from 'pino';
+import { createLogStream } from './log-stream.ts';
 
 export type Log = Pick<Logger, 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'child' | 'level'>;
 
@@ -18,21 +19,6 @@ export function createLog(level: string, destination?: DestinationStream): Log {
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths: [...paths, 'headers["x-api-key"]', '*.headers["x-api-key"]'], censor: '[redacted]' },
     },
-    destination ?? standardError(),
+    destination ?? createLogStream(2),
   );
-}
-
-/** Lines that wait for a slow reader; what comes beyond is dropped rather than kept in memory. */
-const longestBacklogBytes = 4 * 1024 * 1024;
-
-/**
- * A log that cannot be written, because its terminal was closed or its disk is full, must not end or hold up the
- * process: unheard, the error would end it, and at the exit the last lines would be tried again for ever.
- */
-function standardError(): DestinationStream {
-  const stream = pino.destination({ fd: 2, sync: false, minLength: 0, maxLength: longestBacklogBytes });
-  stream.on('error', () => {
-    stream.flushSync = () => {};
-  });
-  return stream;
 }
