@@ -1,6 +1,7 @@
 import { type Kysely, Kysely as KyselyDatabase, PostgresDialect, sql, type Transaction } from 'kysely';
 import pg from 'pg';
 import type { Log } from '../log.ts';
+import { expectLosses } from './expect-losses.ts';
 
 /** Who a transaction is for; it decides what row-level security lets through. */
 export interface DatabaseScope {
@@ -69,8 +70,7 @@ export function createDatabase(settings: DatabaseSettings): Database {
       idleTimeoutMillis: 60_000,
       types,
     });
-    // The server going away shows on idle clients as an event; unheard, it would end the process.
-    created.on('error', (error) => log.warn({ err: error }, 'a database connection was lost'));
+    expectLosses(created, (error) => log.warn({ err: error, pool: name }, 'a database connection was lost'));
     return created;
   };
   const timeout = `-c statement_timeout=${settings.statementTimeoutMs} -c timezone=UTC`;

@@ -1,6 +1,7 @@
 import { DBOS, type DBOSConfig } from '@dbos-inc/dbos-sdk';
 import pg from 'pg';
 import type { Clock } from '../clock.ts';
+import { expectLosses } from '../database/expect-losses.ts';
 import { AppError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { forgetFinishedJobs, type JobState, jobStates } from './job-records.ts';
@@ -107,7 +108,7 @@ export function createJobs(settings: JobsSettings): Jobs {
       connectionTimeoutMillis: 30_000,
       options: '-c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000',
     });
-    opened.on('error', (error) => log.warn({ err: error }, 'a connection of the job runner was lost'));
+    expectLosses(opened, (error) => log.warn({ err: error }, 'a connection of the job runner was lost'));
     return opened;
   };
 
