@@ -110,17 +110,17 @@ export function createCosts(deps: CostsDependencies) {
       catalogue.priceOf(target, clock.now())?.costOf(usage) ?? null,
 
     /**
-     * Records a call that has ended: when this returns, the row survives kill -9 of this process. Waits for nothing.
-     * Call it exactly once for each call, before the last byte of the reply leaves.
+     * Records a call that has ended. Call it exactly once for each call.
+     * @returns what the call came to, and when its row survives kill -9 of this process, which is within this turn of the
+     *   event loop: the last byte of the reply must not leave before.
      */
-    record(call: EndedCall, target: PricedTarget): Charge {
+    record(call: EndedCall, target: PricedTarget): Charge & { readonly written: Promise<void> } {
       const price = catalogue.priceOf(target, call.at);
       const costNanoUsd = price?.costOf(call.usage) ?? null;
-      spool.append(
-        encodeLedgerEntry({ ...call, price, costNanoUsd, priceVersion: price?.version ?? catalogue.version }),
-      );
+      const priceVersion = price?.version ?? catalogue.version;
+      const written = spool.append(encodeLedgerEntry({ ...call, price, costNanoUsd, priceVersion }));
       writer.wake();
-      return { costNanoUsd, pricing: costNanoUsd === null ? 'unpriced' : 'priced' };
+      return { costNanoUsd, pricing: costNanoUsd === null ? 'unpriced' : 'priced', written };
     },
 
     /** Resolves when what was recorded before can be read from the ledger, or after two seconds. */

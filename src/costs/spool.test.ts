@@ -43,7 +43,7 @@ describe('the spool', () => {
   it('gives out every row in order, and leaves no file behind', async () => {
     const spool = open('a', { maxSegmentBytes: 300 });
     const rows = Array.from({ length: 50 }, (_, n) => row(n));
-    for (const json of rows) spool.append(json);
+    for (const json of rows) await spool.append(json);
     expect(readdirSync(directory).length).toBeGreaterThan(5);
     expect(spool.waiting().rows).toBe(50);
     expect(await taken(spool)).toEqual(rows);
@@ -53,13 +53,13 @@ describe('the spool', () => {
     expect(readdirSync(directory)).toEqual([]);
   });
 
-  it('has each row in the file when append returns, so a killed process loses none', async () => {
+  it('has each row in the file when append resolves, so a killed process loses none', async () => {
     const killed = open('a');
-    killed.append('{"n":1}');
-    killed.append('{"n":2}');
+    await killed.append('{"n":1}');
+    await killed.append('{"n":2}');
     // Nothing was closed or flushed: this is what kill -9 leaves.
     const next = open('b');
-    next.append('{"n":3}');
+    await next.append('{"n":3}');
     expect(await taken(next)).toEqual(['{"n":1}', '{"n":2}', '{"n":3}']);
     next.close();
     expect(readdirSync(directory)).toEqual([]);
@@ -84,7 +84,7 @@ describe('the spool', () => {
         let repeatsFrom = 0;
         const append = () => spool.append(row(appended++));
         for (const step of commands) {
-          if (step === 'append') append();
+          if (step === 'append') await append();
           else if (step === 'take') seen.push(...(await taken(spool)));
           else if (step === 'fail') seen.push(...(await taken(spool, false)));
           else if (step === 'crash') {
@@ -93,7 +93,7 @@ describe('the spool', () => {
           } else {
             for (const segment of spool.segments()) {
               seen.push(...(await spool.take(segment)).rows);
-              for (let n = 0; n < 20; n++) append();
+              for (let n = 0; n < 20; n++) await append();
               await spool.done(segment);
             }
           }
@@ -113,17 +113,28 @@ describe('the spool', () => {
     );
   });
 
+  it('writes what comes in one turn of the event loop together, and has it all when each is told so', async () => {
+    const spool = open('a', { maxSegmentBytes: 200 });
+    const rows = Array.from({ length: 30 }, (_, n) => row(n));
+    await Promise.all(rows.map((json) => spool.append(json)));
+    expect(await taken(open('b'))).toEqual(rows);
+    spool.append('{"n":99}');
+    expect(spool.waiting().rows).toBe(31);
+    spool.close();
+    expect(await taken(open('c'))).toEqual(['{"n":99}']);
+  });
+
   it('reads from files what would take too much memory', async () => {
     const spool = open('a', { maxSegmentBytes: 100 });
     const rows = Array.from({ length: 200 }, (_, n) => row(n));
-    for (const json of rows) spool.append(json);
+    for (const json of rows) await spool.append(json);
     expect(await taken(spool)).toEqual(rows);
   });
 
   it('skips a torn last line and keeps the rest', async () => {
     const killed = open('a');
-    killed.append('{"n":1}');
-    killed.append('{"n":2}');
+    await killed.append('{"n":1}');
+    await killed.append('{"n":2}');
     const [name = ''] = readdirSync(directory);
     truncateSync(join(directory, name), readFileSync(join(directory, name)).length - 3);
     const next = open('b');
@@ -134,18 +145,18 @@ describe('the spool', () => {
   it('takes no more calls when full, and takes them again when there is room', async () => {
     const spool = open('a', { maxBytes: 100, maxSegmentBytes: 50 });
     expect(spool.hasRoom()).toBe(true);
-    spool.append(`{"text":"${'x'.repeat(100)}"}`);
+    await spool.append(`{"text":"${'x'.repeat(100)}"}`);
     expect(spool.hasRoom()).toBe(false);
     await taken(spool);
     expect(spool.hasRoom()).toBe(true);
   });
 
-  it('keeps what the disk refuses in memory and takes no more calls meanwhile', () => {
+  it('keeps what the disk refuses in memory and takes no more calls meanwhile', async () => {
     const spool = createSpool({ directory, processName: 'a', log });
     spool.open();
     spool.close();
     rmSync(directory, { recursive: true });
-    spool.append('{"n":1}');
+    await spool.append('{"n":1}');
     expect(spool.hasRoom()).toBe(false);
     expect(spool.refused()).toEqual(['{"n":1}']);
     expect(spool.waiting().rows).toBe(1);

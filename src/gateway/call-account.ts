@@ -24,7 +24,7 @@ export interface SettledCall extends Charge {
 
 export interface AccountDependencies {
   readonly clock: Pick<Clock, 'now' | 'monotonicMs'>;
-  readonly record: (call: EndedCall, target: PricedTarget) => Charge;
+  readonly record: (call: EndedCall, target: PricedTarget) => Charge & { readonly written: Promise<void> };
   /** Counts an ended call, for metrics. */
   readonly observe: (
     call: ModelCall,
@@ -67,17 +67,17 @@ export class CallAccount {
   }
 
   /**
-   * Writes the call's ledger row. The row is safe when this returns, so the last byte of the reply may leave after it.
+   * Writes the call's ledger row. The row is safe when this resolves, so the last byte of the reply may leave after it.
    * A call that reached no provider has no row; a second ending of the same call is ignored.
    */
-  settle(ending: Ending): void {
+  async settle(ending: Ending): Promise<void> {
     const { target } = this;
     if (this.settled !== null || target === null || this.attempts === 0) return;
     const call = this.#call;
     const { caller, dialect } = call;
     const durationMs = this.sinceStartMs();
     const { usage, estimated } = this.#usage();
-    const charge = this.#deps.record(
+    const { written, ...charge } = this.#deps.record(
       {
         id: call.id,
         at: this.#at,
@@ -106,6 +106,7 @@ export class CallAccount {
     );
     this.settled = { ...charge, usage };
     this.#deps.observe(call, this, ending, this.settled, durationMs);
+    await written;
   }
 
   #usage(): { usage: TokenUsage; estimated: boolean } {

@@ -69,11 +69,11 @@ export function createCallModel(deps: CallModelDependencies) {
       const targets = chooseTargets(call, resolution);
       const given = await callTargets(call, targets, account, sink);
       const answer = await guardOutput(call, given);
-      settle(call, account, endingOf(answer));
+      await settle(call, account, endingOf(answer));
       remember(call, answer);
       return { answer, settled: account.settled };
     } catch (error) {
-      settle(call, account, endingOfError(error));
+      await settle(call, account, endingOfError(error));
       if (error instanceof StreamBroken)
         return { answer: brokenStream(call, error), settled: account.settled };
       throw error;
@@ -141,9 +141,9 @@ export function createCallModel(deps: CallModelDependencies) {
     return answer.kind === 'whole' && hooks.guardOutput ? hooks.guardOutput(call, answer) : answer;
   }
 
-  function settle(call: ModelCall, account: CallAccount, ending: Ending): void {
+  function settle(call: ModelCall, account: CallAccount, ending: Ending): Promise<void> {
     if (account.settled === null) deps.onStep?.('settle', call);
-    account.settle(ending);
+    return account.settle(ending);
   }
 
   function remember(call: ModelCall, answer: Answer): void {
