@@ -39,6 +39,7 @@ describe('support of a claim', () => {
     for (const written of ['1,000', '1000', '1 000', "1'000"]) {
       expect(support(`The limit is ${written} calls.`, ['The limit is 1000 calls.'])).toHaveLength(1);
     }
+    expect(support('100 people came in 2023.', ['In 2023 100 people came.'])).toHaveLength(1);
     expect(support('The rate is 3.50 percent.', ['The rate is 3.5%.'])).toHaveLength(1);
     expect(support('The rate is 3.5 percent.', ['The rate is 35 percent.'])).toEqual([]);
   });

@@ -68,15 +68,17 @@ function isPlainWord(word: string): boolean {
   return !/^\p{N}+$/u.test(word) && !(word in numberWords) && !(word in magnitudes);
 }
 
+/** Digits with their thousands set off and a fraction, or digits as they come. */
+const writtenNumber =
+  /\p{Nd}{1,3}(?:[.,'\u00a0\u202f ]\p{Nd}{3}(?!\p{Nd}))+(?:[.,]\p{Nd}+)?|\p{Nd}+(?:[.,]\p{Nd}+)?/gu;
+
 /**
  * "1,000" and "1000" are one number, and so are "5" and "five". The word "one" is left out where it is a pronoun more
  * often than a number; `withOne` keeps it, for the side that is searched.
  */
 export function numbersIn(text: string, withOne = false): Set<string> {
   const numbers = new Set<string>();
-  for (const [digits] of text.matchAll(
-    /\p{Nd}+(?:[.,'\u00a0\u202f ]\p{Nd}{3}(?!\p{Nd}))*(?:[.,]\p{Nd}+)?/gu,
-  )) {
+  for (const [digits] of text.matchAll(writtenNumber)) {
     numbers.add(plainNumber(digits));
   }
   if (text.includes('%')) numbers.add('percent');
