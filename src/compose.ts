@@ -185,7 +185,11 @@ export async function compose(
   });
 
   const health = createHealth({
-    checks: dependencyChecks({ database, dataDirectory: foundation.dataDirectory }),
+    checks: dependencyChecks({
+      database,
+      dataDirectory: foundation.dataDirectory,
+      canRecordUsage: costs.canRecord,
+    }),
     history: createHealthHistory(database),
     clock,
     log,

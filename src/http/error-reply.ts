@@ -116,7 +116,7 @@ function plainWords(code: string, message: string): string {
     case 'FST_ERR_CTP_EMPTY_JSON_BODY':
       return 'The body is empty, but its content type says JSON.';
     case 'FST_ERR_CTP_INVALID_JSON_BODY':
-      return `The body is not valid JSON: ${message}`;
+      return 'The body is not valid JSON. Check quotes, commas and braces.';
     default:
       return message;
   }

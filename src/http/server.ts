@@ -164,10 +164,19 @@ export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
   await api.register(scalar, {
     routePrefix: '/docs',
     // Nothing is fetched from elsewhere: the script is served from here, and the fonts are the system's.
-    configuration: { url: '/api/v1/openapi.json', withDefaultFonts: false, title: 'Gatehouse API' },
+    configuration: {
+      url: '/api/v1/openapi.json',
+      title: 'Gatehouse API',
+      withDefaultFonts: false,
+      telemetry: false,
+      hideClientButton: true,
+      showDeveloperTools: 'never',
+      agent: { disabled: true },
+      mcp: { disabled: true },
+    },
   });
 
-  mount(api, '', deps.rootRoutes);
+  mount(api, '', [entranceRoute, ...deps.rootRoutes]);
   mount(api, '/v1', deps.modelRoutes);
   mount(api, '/api/v1', [openApiRoute, ...deps.platformRoutes]);
   await api.ready();
@@ -201,6 +210,18 @@ const withPermission: typeof jsonSchemaTransform = (operation) => {
 
 const documentation: RouteAccess = {
   public: 'The reference shows only what the published OpenAPI document says.',
+};
+
+/** Whoever opens the address in a browser finds something to read. */
+const entranceRoute: Routes = (api) => {
+  api.get(
+    '/',
+    {
+      config: { access: { public: 'Leads to the reference, which is public.' } },
+      schema: { hide: true },
+    },
+    async (_request, reply) => reply.redirect('/docs/'),
+  );
 };
 
 const openApiRoute: Routes = (api) => {

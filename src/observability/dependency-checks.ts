@@ -7,10 +7,12 @@ const mebibyte = 1024 * 1024;
 /** Below this PostgreSQL and the spool may fail to write at any moment. */
 const leastFreeBytes = 100 * mebibyte;
 
-/** What this process cannot do without: its database, and a data directory it can write to. */
+/** What this process leans on: its database, a data directory it can write to, and room for usage on its way. */
 export function dependencyChecks(deps: {
   readonly database: Pick<Database, 'ping' | 'poolState'>;
   readonly dataDirectory: string;
+  /** False when usage can no longer be kept safe until the database takes it. */
+  readonly canRecordUsage: () => boolean;
 }): readonly HealthCheck[] {
   return [
     {
@@ -33,6 +35,15 @@ export function dependencyChecks(deps: {
           throw new Error(`only ${Math.floor(freeBytes / mebibyte)} MiB are free on the disk; make room`);
         }
         return { detail: `${Math.floor(freeBytes / mebibyte)} MiB free` };
+      },
+    },
+    {
+      // Documents and answers without a model go on; model calls are refused until there is room again.
+      name: 'usage_spool',
+      essential: false,
+      async probe() {
+        if (!deps.canRecordUsage()) throw new Error('no room for more usage: is the database taking it?');
+        return {};
       },
     },
   ];
