@@ -36,5 +36,5 @@ function remedyFor(directory: string, output: string): string {
   if (/has wrong ownership|invalid permissions|could not change permissions/.test(output)) {
     return `The file system of ${directory} does not keep owners and modes: set GATEHOUSE_DATA_DIR to a local disk.`;
   }
-  return `Its log is in ${directory}. Run: node bin/gatehouse.mjs doctor`;
+  return 'For more, run: node bin/gatehouse.mjs doctor. It said last:';
 }
