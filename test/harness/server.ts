@@ -31,11 +31,24 @@ export interface Reply {
   readonly json: any;
 }
 
-/** Starts the whole server as its user would, on a port of its own, and waits until it says that it is ready. */
-export async function startServer(
-  options: { dataDir?: string; env?: Record<string, string>; command?: string[] } = {},
-): Promise<RunningServer> {
-  const dataDir = options.dataDir ?? (await temporaryDirectory());
+/** A server that may not be ready yet, and may never be. */
+export interface LaunchedServer {
+  readonly process: ChildProcess;
+  /** The address, once the server says that it is ready; rejects when it ends before, or takes too long. */
+  readonly ready: Promise<string>;
+  /** The exit code; null when a signal ended it. */
+  readonly exited: Promise<number | null>;
+  /** All that was printed so far. */
+  output(): { stdout: string; stderr: string };
+}
+
+interface LaunchOptions {
+  readonly env?: Record<string, string>;
+  readonly command?: readonly string[];
+}
+
+/** Starts the whole server as its user would, on a port of its own. */
+export function launchServer(dataDir: string, options: LaunchOptions = {}): LaunchedServer {
   const [program, ...parameters] = options.command ?? [process.execPath, join(root, 'src/main.ts'), 'serve'];
   const child = spawn(program ?? '', parameters, {
     cwd: root,
@@ -59,13 +72,26 @@ export async function startServer(
   child.stderr?.on('data', (part) => {
     stderr += part;
   });
+  const output = () => ({ stdout, stderr });
   const exited = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
-  const url = await readyAddress(child, exited, () => ({ stdout, stderr }));
+  const ready = readyAddress(child, exited, output);
+  // Whoever kills a server before it is ready does not wait for it.
+  ready.catch(() => {});
+  return { process: child, ready, exited, output };
+}
+
+/** Starts a server and waits until it says that it is ready. */
+export async function startServer(
+  options: LaunchOptions & { readonly dataDir?: string } = {},
+): Promise<RunningServer> {
+  const dataDir = options.dataDir ?? (await temporaryDirectory());
+  const { process: child, ready, exited, output } = launchServer(dataDir, options);
+  const url = await ready;
   return {
     url,
     dataDir,
     process: child,
-    output: () => ({ stdout, stderr }),
+    output,
     call: (method, path, body, headers) => call(url, testAdminKey, method, path, body, headers),
     async stop() {
       child.kill('SIGTERM');
