@@ -36,10 +36,14 @@ export class OpenAiStreamReader implements StreamReader {
       return 'end';
     }
     if (this.#events++ === 0) this.#readFirst(event);
-    if (memberOpens(event, '"finish_reason"', '"')) this.finished = true;
-    this.#countWritten(event);
-    if (memberOpens(event, '"error"', '{')) this.failed = true;
-    return memberOpens(event, '"usage"', '{') ? this.#readUsage(event) : 'pass';
+    const choices = event.indexOf('"choices"');
+    if (choices >= 0) {
+      this.#countWritten(event, choices);
+      if (memberOpens(event, '"finish_reason"', '"', choices)) this.finished = true;
+    } else if (memberOpens(event, '"error"', '{', 0)) {
+      this.failed = true;
+    }
+    return memberOpens(event, '"usage"', '{', 0) ? this.#readUsage(event) : 'pass';
   }
 
   facts(): ReplyFacts {
@@ -71,18 +75,21 @@ export class OpenAiStreamReader implements StreamReader {
     return this.#hidesUsageEvent && empty ? 'drop' : 'pass';
   }
 
-  #countWritten(event: string): void {
-    let bytes = 0;
-    for (const member of writtenMembers) bytes += stringLength(event, member);
-    if (bytes === 0) return;
-    this.#writtenEvents++;
-    this.#writtenBytes += bytes;
+  /** Counts the first text in an event: a server sends content, reasoning or arguments in it, one at a time. */
+  #countWritten(event: string, choices: number): void {
+    for (const member of writtenMembers) {
+      const length = stringLength(event, member, choices);
+      if (length === 0) continue;
+      this.#writtenEvents++;
+      this.#writtenBytes += length;
+      return;
+    }
   }
 }
 
-/** Where the value of the first such member begins, or -1. */
-function valueAt(event: string, member: string): number {
-  for (let at = event.indexOf(member); at >= 0; at = event.indexOf(member, at + 1)) {
+/** Where the value of the first such member behind `from` begins, or -1. */
+function valueAt(event: string, member: string, from: number): number {
+  for (let at = event.indexOf(member, from); at >= 0; at = event.indexOf(member, at + 1)) {
     let next = skipSpaces(event, at + member.length);
     // The same text as a value, such as {"content":"usage"}, is not followed by a colon.
     if (event.charCodeAt(next) !== 0x3a) continue;
@@ -92,14 +99,14 @@ function valueAt(event: string, member: string): number {
   return -1;
 }
 
-function memberOpens(event: string, member: string, opening: string): boolean {
-  const at = valueAt(event, member);
+function memberOpens(event: string, member: string, opening: string, from: number): boolean {
+  const at = valueAt(event, member, from);
   return at >= 0 && event[at] === opening;
 }
 
 /** Length of a member's string value as it is written, 0 when it is none. */
-function stringLength(event: string, member: string): number {
-  const at = valueAt(event, member);
+function stringLength(event: string, member: string, from: number): number {
+  const at = valueAt(event, member, from);
   if (at < 0 || event.charCodeAt(at) !== 0x22) return 0;
   let end = at + 1;
   for (; end < event.length; end++) {
