@@ -132,7 +132,7 @@ describe('search', () => {
     const admin = await server.keyIn('deep', 'admin');
     const reader = await server.keyIn('deep', 'analyst');
     const acl = { roles: [], groups: ['board'], users: [] };
-    const filler = 'Of these minutes nobody shall speak. '.repeat(30);
+    const filler = 'Of these minutes nobody shall speak. '.repeat(45);
     const part = (n: number) => `# Part ${n}\n\nOtter otter otter minutes of meeting ${n}. ${filler}`;
     for (const from of [0, 450]) {
       const text = Array.from({ length: 450 }, (_, n) => part(from + n)).join('\n\n');
