@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { findNode } from './find-node.mjs';
 import { ensureInstalled } from './install.mjs';
 import { LaunchFailure } from './launch-failure.mjs';
+import { openCheckout } from './open-checkout.mjs';
 import { ensureSystemPackages } from './system-packages.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -44,21 +45,23 @@ async function runStages(total, reports) {
   await ensureInstalled(root, 'everything');
   const node = findNode(root);
   for (const { title, args } of checks) {
-    const exitCode = await runStage(title, node, args);
+    const exitCode = await runStage(title, node, args, root);
     if (exitCode !== 0) return exitCode;
   }
+  const checkout = openCheckout(root);
+  try {
+    return await runSuites(findNode(checkout.path), checkout.path, total, reports);
+  } finally {
+    checkout.remove();
+  }
+}
+
+async function runSuites(node, directory, total, reports) {
   for (const suite of suites) {
     const report = join(reports, `${suite}.json`);
     const reporting = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-    const vitest = [
-      'node_modules/vitest/vitest.mjs',
-      'run',
-      '--project',
-      suite,
-      '--passWithNoTests',
-      ...reporting,
-    ];
-    const exitCode = await runStage(`Tests: ${suite}`, node, vitest);
+    const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--project', suite, ...reporting];
+    const exitCode = await runStage(`Tests: ${suite}`, node, vitest, directory);
     addCounts(total, report);
     if (exitCode !== 0) return exitCode;
   }
@@ -66,10 +69,10 @@ async function runStages(total, reports) {
 }
 
 /** @returns the exit code; that of a shell (128 and more) when a signal ended the stage. */
-function runStage(title, node, args) {
+function runStage(title, node, args, directory) {
   console.log(`\n=== ${title} ===`);
   const began = performance.now();
-  const child = spawn(node, args, { cwd: root, stdio: 'inherit' });
+  const child = spawn(node, args, { cwd: directory, stdio: 'inherit' });
   // Ctrl-C reaches the stage directly; we stay to tell the result.
   const wait = () => {};
   const passOn = () => child.kill('SIGTERM');
