@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { hello, modelPathSuite, onlyRow, post } from '../../test/harness/model-path-suite.ts';
+import { systemClock } from '../platform/clock.ts';
+import { heartbeatMs } from './http-reply.ts';
 
 const { simulator, start, upstream } = modelPathSuite();
 
@@ -157,6 +159,32 @@ describe('a slow reader', () => {
     expect(next - 1).toBe(events);
     expect(await onlyRow(path)).toMatchObject({ status: 'ok' });
   }, 30_000);
+});
+
+describe('silence on a stream', () => {
+  it('is filled with comments, which clients skip, so that nothing on the way closes it', async () => {
+    let skippedMs = 0;
+    const clock = {
+      ...systemClock,
+      monotonicMs: () => systemClock.monotonicMs() + skippedMs,
+      // The gateway looks at its streams once a second; here that second is short.
+      sleep: (ms: number, signal?: AbortSignal) => systemClock.sleep(Math.min(ms, 5), signal),
+    };
+    const path = await start({ clock });
+    simulator.setFault({ kind: 'hang-mid-stream', afterChunks: 2 });
+    const leaving = new AbortController();
+    const response = await post(path, { ...hello, stream: true }, {}, leaving.signal);
+    const reader = response.body?.getReader();
+    let text = '';
+    const readUntil = async (wanted: RegExp) => {
+      while (!wanted.test(text)) text += Buffer.from((await reader?.read())?.value ?? []).toString();
+    };
+    await readUntil(/(data: .*){3}/s);
+    skippedMs = heartbeatMs;
+    await readUntil(/\n\n: keep-alive\n\n$/);
+    leaving.abort();
+    await simulator.waitForCall((call) => call.aborted);
+  });
 });
 
 describe('stopping', () => {

@@ -46,6 +46,23 @@ describe('every route that can reach a model', () => {
     expect(simulator.totals().calls).toBe((await path.ledger()).length);
   });
 
+  it('is not the only door: what answers questions in process takes the same steps', async () => {
+    const path = await start();
+    const caller = { principal: path.principal, correlationId: 'correlation-1' };
+    const messages = [{ role: 'user' as const, content: 'hi' }];
+    const doors = [
+      () => path.gateway.models.chat(caller, { model: 'fast', messages }),
+      () => path.gateway.models.chat(caller, { model: 'fast', messages }, () => {}),
+      () => path.gateway.models.embed(caller, { model: 'sim/text-embedding-3-small', inputs: ['hi'] }),
+    ];
+    expect(Object.keys(path.gateway.models).sort()).toEqual(['chat', 'embed']);
+    for (const enter of doors) {
+      path.steps.length = 0;
+      await enter();
+      expect(path.steps.map(({ step }) => step)).toEqual(steps);
+    }
+  });
+
   it('settles what failed, too, and stops at the step that refuses', async () => {
     const path = await start({
       hooks: {

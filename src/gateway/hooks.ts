@@ -13,7 +13,7 @@ export interface GatewayHooks {
   readonly guardOutput?: (call: ModelCall, answer: WholeAnswer) => WholeAnswer | Promise<WholeAnswer>;
   /** Opens a check of one stream. */
   readonly guardStream?: (call: ModelCall) => StreamGuard;
-  /** Told of each answer that was given in full. */
+  /** Told of each answer that was given in full, when the call is settled; it must not throw. */
   readonly remember?: (call: ModelCall, answer: Answer) => void;
 }
 

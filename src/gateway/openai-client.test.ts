@@ -33,7 +33,13 @@ describe('the official OpenAI client', () => {
 
   it('streams, without the usage event that it did not ask for', async () => {
     const path = await start();
-    const stream = await clientOf(path).chat.completions.create({ ...hello, stream: true });
+    const create = clientOf(path).chat.completions.create({ ...hello, stream: true });
+    const { data: stream, response } = await create.withResponse();
+    expect(response.headers.get('x-gatehouse-generated-by')).toBe(
+      'tier=primary; provider=sim; model=gpt-4o-mini',
+    );
+    expect(response.headers.get('content-type')).toMatch(/^text\/event-stream/);
+    expect(response.headers.get('x-correlation-id')).toBe(lastCall()?.headers['x-correlation-id']);
     const chunks = await gathered(stream);
     expect(chunks.every((chunk) => chunk.choices.length === 1)).toBe(true);
     expect(chunks.map((chunk) => chunk.choices[0]?.delta.content ?? '').join('')).toContain('Hello there');

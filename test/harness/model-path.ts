@@ -37,7 +37,6 @@ export interface ModelPath {
   readonly steps: { readonly step: Step; readonly call: ModelCall }[];
   /** Rows on their way to the ledger, once all calls that have ended are there. */
   ledger(): Promise<SpooledRow[]>;
-  /** Whether the ledger takes rows; while it does not, they stay in the spool. */
   stop(): Promise<void>;
 }
 
