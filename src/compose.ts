@@ -221,6 +221,7 @@ export async function compose(
     settings: createPlatformSettings(database),
     masterKeyFingerprint: secretBox.fingerprint,
     async start() {
+      await objects.clean();
       await access.start();
       await routing.start();
       await notifications.start();
