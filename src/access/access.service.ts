@@ -85,7 +85,7 @@ export function createAccess(deps: AccessDependencies) {
       id: fresh.id,
       tenant_id: principal.tenantId,
       name: key.name,
-      key_hash: fresh.hash,
+      key_hash: Buffer.from(fresh.hash, 'hex'),
       role: key.role,
       groups: [...key.groups],
       scopes: [...key.scopes],
@@ -145,7 +145,7 @@ export function createAccess(deps: AccessDependencies) {
         throw unauthenticated('Send an API key: "Authorization: Bearer gh_…" or "X-Api-Key: gh_…".');
       }
       const hash = hashKey(token);
-      const known = snapshot.principalOf(hash.toString('hex'), clock.now().getTime());
+      const known = snapshot.principalOf(hash, clock.now().getTime());
       if (known) return admitted(known);
       if (!isWellFormedKey(token)) throw unauthenticated('This API key is not valid.');
       return snapshot.lookUp(hash, clock.now().getTime()).then((principal) => {
@@ -253,7 +253,7 @@ export function createAccess(deps: AccessDependencies) {
         id: 'admin-key',
         tenant_id: home.id,
         name: 'GATEHOUSE_ADMIN_KEY',
-        key_hash: hashKey(adminKey),
+        key_hash: Buffer.from(hashKey(adminKey), 'hex'),
         role: 'owner',
         groups: [],
         scopes: [],

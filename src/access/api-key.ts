@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import type { Random } from '../platform/random.ts';
 import type { Role } from './permissions.ts';
@@ -24,16 +24,16 @@ const pattern = new RegExp(`^gh_[0-9A-Za-z]{${idLength + secretLength + checksum
  * 32 × log2(62) ≈ 190 bits. The checksum (CRC-32 of what precedes it) lets a scanner tell a real key from a look-alike
  * without asking anyone, and lets the server refuse a mistyped one without a look-up.
  */
-export function newApiKey(random: Pick<Random, 'bytes'>): { id: string; key: string; hash: Buffer } {
+export function newApiKey(random: Pick<Random, 'bytes'>): { id: string; key: string; hash: string } {
   const id = letters(random, idLength);
   const body = `gh_${id}${letters(random, secretLength)}`;
   const key = body + checksum(body);
   return { id, key, hash: hashKey(key) };
 }
 
-/** SHA-256 of the whole key as presented; what is stored and looked up. */
-export function hashKey(key: string): Buffer {
-  return createHash('sha256').update(key).digest();
+/** SHA-256 of the whole key as presented, in hex: what a key is looked up by. One call, because every request makes it. */
+export function hashKey(key: string): string {
+  return hash('sha256', key);
 }
 
 /** Whether `text` has the form of a key of ours and its checksum is right. */

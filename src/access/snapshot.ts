@@ -29,7 +29,7 @@ export interface AccessSnapshot {
    * @throws AppError `overloaded` when more than 50 such look-ups wait: well-formed keys that do not exist are cheap
    *   to make up, and must not queue without bound in front of real changes.
    */
-  lookUp(hash: Buffer, nowMs: number): Promise<Principal | undefined>;
+  lookUp(hash: string, nowMs: number): Promise<Principal | undefined>;
 }
 
 const maxWaitingLookUps = 50;
@@ -123,10 +123,10 @@ export function createAccessSnapshot(store: AccessStore, log: Log): AccessSnapsh
       waitingLookUps++;
       try {
         await inOrder(async () => {
-          const row = await store.liveKeyByHash(hash);
+          const row = await store.liveKeyByHash(Buffer.from(hash, 'hex'));
           if (row) setKey(row);
         });
-        return principalOf(hash.toString('hex'), nowMs);
+        return principalOf(hash, nowMs);
       } finally {
         waitingLookUps--;
       }

@@ -1,34 +1,61 @@
 import type { FastifyRequest } from 'fastify';
-import { Counter, Gauge, Histogram } from 'prom-client';
+import { Gauge } from 'prom-client';
+import { createCounter } from '../platform/counter.ts';
+import { createHistogram, type HistogramSeries } from '../platform/histogram.ts';
 import type { Metrics } from '../platform/metrics.ts';
+
+interface RouteSeries {
+  readonly duration: HistogramSeries;
+  /** By status: how often. */
+  readonly answered: Map<number, { inc(): void }>;
+}
 
 /** Rate, errors and duration of every route (OBS-2). The route's pattern is the label, never the path itself. */
 export function createRequestMetrics(registry: Metrics) {
-  const total = new Counter({
+  const total = createCounter(registry, {
     name: 'http_requests_total',
     help: 'Requests answered, by route and status',
-    labelNames: ['method', 'route', 'status'],
-    registers: [registry],
   });
-  const duration = new Histogram({
+  const duration = createHistogram(registry, {
     name: 'http_request_duration_seconds',
     help: 'Time from the first byte of the request to the last of the answer',
-    labelNames: ['method', 'route'],
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120],
-    registers: [registry],
   });
-  const inFlight = new Gauge({
+  let inFlight = 0;
+  new Gauge({
     name: 'http_requests_in_flight',
     help: 'Requests being answered now',
     registers: [registry],
+    collect() {
+      this.set(inFlight);
+    },
   });
+  // One entry a route: found by the pattern and method that Fastify keeps anyway.
+  const routes = new Map<string, Map<string, RouteSeries>>();
+  const seriesOf = (method: string, route: string): RouteSeries => {
+    const byMethod = routes.get(route) ?? new Map<string, RouteSeries>();
+    routes.set(route, byMethod);
+    const known = byMethod.get(method) ?? {
+      duration: duration.series({ method, route }),
+      answered: new Map(),
+    };
+    byMethod.set(method, known);
+    return known;
+  };
+
   return {
-    started: () => inFlight.inc(),
+    started(): void {
+      inFlight++;
+    },
     finished(request: FastifyRequest, status: number, seconds: number): void {
-      inFlight.dec();
+      inFlight--;
+      const { method } = request;
       const route = request.routeOptions.url ?? 'none';
-      total.inc({ method: request.method, route, status });
-      duration.observe({ method: request.method, route }, seconds);
+      const series = seriesOf(method, route);
+      series.duration.observe(seconds);
+      const answered = series.answered.get(status) ?? total.series({ method, route, status: String(status) });
+      series.answered.set(status, answered);
+      answered.inc();
     },
   };
 }

@@ -9,7 +9,7 @@ import type { Api, Routes } from '../platform/api.ts';
 import type { Clock } from '../platform/clock.ts';
 import { AppError } from '../platform/errors.ts';
 import type { NewId } from '../platform/ids.ts';
-import type { Log } from '../platform/log.ts';
+import { type Log, withoutRedaction } from '../platform/log.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import { authenticationHook } from './authentication.ts';
 import { correlationIdOf, traceparentOf } from './correlation.ts';
@@ -57,6 +57,7 @@ const uploadLimit = 256 * 1024 * 1024;
 export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
   const { clock, log } = deps;
   const requestMetrics = createRequestMetrics(deps.metrics);
+  const requestLog = withoutRedaction(log);
   const routes: DeclaredRoute[] = [];
   const startedAt = Symbol('startedAt');
 
@@ -107,7 +108,7 @@ export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
     const began = (request as unknown as Record<symbol, number>)[startedAt] ?? 0;
     const durationMs = clock.monotonicMs() - began;
     requestMetrics.finished(request, status, durationMs / 1000);
-    log.info(
+    requestLog.info(
       {
         correlation_id: request.correlationId,
         tenant: request.principal?.tenantId,
