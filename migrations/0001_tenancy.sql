@@ -3,12 +3,16 @@
 -- Two roles. The role that runs migrations owns everything; the application role owns nothing, cannot bypass
 -- row-level security, and is what every request runs as.
 DO $$
+DECLARE
+  may_enter boolean;
 BEGIN
   IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'gatehouse_app') THEN
     CREATE ROLE gatehouse_app NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS;
   END IF;
-  IF NOT pg_has_role(current_user, 'gatehouse_app', 'MEMBER')
-     OR NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+  -- From 16 on, whoever creates a role administers it, and may not yet enter it.
+  EXECUTE format('SELECT pg_has_role(current_user, %L, %L)', 'gatehouse_app',
+    CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END) INTO may_enter;
+  IF NOT may_enter THEN
     EXECUTE format('GRANT gatehouse_app TO %I', current_user);
   END IF;
 END $$;

@@ -38,7 +38,8 @@ export async function migrate(url: string, log: Log): Promise<string[]> {
       migrationsTable: 'gatehouse_migrations',
       singleTransaction: true,
       advisoryLockMode: 'wait',
-      logger: { debug: quiet, info: quiet, warn: quiet, error: (message: string) => log.error({}, message) },
+      // What fails is thrown, and shown without the whole text of the migration.
+      logger: { debug: quiet, info: quiet, warn: quiet, error: quiet },
     });
     return ran.map((migration) => migration.name);
   } catch (cause) {
@@ -55,7 +56,8 @@ async function checkServer(client: pg.Client): Promise<void> {
   const { rows } = await client.query<{ number: number; version: string; may_create_roles: boolean }>(
     `select current_setting('server_version_num')::int as number, current_setting('server_version') as version,
        (select rolcreaterole or rolsuper from pg_roles where rolname = current_user)
-         or exists (select from pg_roles where rolname = 'gatehouse_app') as may_create_roles`,
+         or coalesce((select pg_has_role(current_user, oid, 'MEMBER') from pg_roles where rolname = 'gatehouse_app'), false)
+         as may_create_roles`,
   );
   const server = rows[0];
   if (!server || server.number < leastServerVersion) {
@@ -67,7 +69,7 @@ async function checkServer(client: pg.Client): Promise<void> {
   if (!server.may_create_roles) {
     throw new AppError(
       'database_unavailable',
-      'The role in DATABASE_URL may not create the application role. Either run once as a superuser: ALTER ROLE <role> CREATEROLE; or create it yourself: CREATE ROLE gatehouse_app NOLOGIN; GRANT gatehouse_app TO <role>;',
+      'The role in DATABASE_URL may neither create nor enter the application role. As a superuser, run once either ALTER ROLE <role> CREATEROLE, or CREATE ROLE gatehouse_app NOLOGIN (unless it exists) and GRANT gatehouse_app TO <role>.',
     );
   }
 }
