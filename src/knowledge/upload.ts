@@ -41,7 +41,7 @@ export async function readUpload(request: FastifyRequest, receiver: FileReceiver
     return { file, fields: checkedFields(fields) };
   } catch (error) {
     if (file) await receiver.drop(file);
-    throw inOurWords(error, maxFileBytes);
+    throw inOurWords(error, maxFileBytes, request.raw.destroyed && !request.raw.complete);
   }
 }
 
@@ -73,7 +73,7 @@ function wrongField(path: string, message: string): AppError {
 }
 
 /** What the form reader complains of. */
-function inOurWords(error: unknown, maxFileBytes: number): unknown {
+function inOurWords(error: unknown, maxFileBytes: number, clientIsGone: boolean): unknown {
   if (error instanceof AppError) return error;
   switch ((error as { code?: string }).code) {
     case 'FST_REQ_FILE_TOO_LARGE':
@@ -88,9 +88,11 @@ function inOurWords(error: unknown, maxFileBytes: number): unknown {
         cause: error,
       });
     case 'FST_MP_PREMATURE_CLOSE':
-    case 'ECONNRESET':
     case 'ERR_STREAM_PREMATURE_CLOSE':
-      return new AppError('client_gone', 'The upload broke off.', { cause: error });
+      return brokeOff(error);
+    case 'ECONNRESET':
+      // While the client is there, it is the database's connection that was reset.
+      return clientIsGone ? brokeOff(error) : error;
     case 'FST_INVALID_JSON_FIELD_ERROR':
       return new AppError('bad_request', 'A field that is declared as JSON is not JSON.', { cause: error });
     default:
@@ -100,6 +102,10 @@ function inOurWords(error: unknown, maxFileBytes: number): unknown {
   return error instanceof Error && isFormError(error)
     ? new AppError('bad_request', `The form cannot be read: ${error.message}.`, { cause: error })
     : error;
+}
+
+function brokeOff(cause: unknown): AppError {
+  return new AppError('client_gone', 'The upload broke off.', { cause });
 }
 
 function isFormError(error: Error): boolean {
