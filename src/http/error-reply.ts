@@ -1,5 +1,6 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
+import { isLoss } from '../platform/database/expect-losses.ts';
 import { AppError, type ErrorCode } from '../platform/errors.ts';
 import { errorTable } from './error-table.ts';
 
@@ -104,8 +105,15 @@ function understand(error: unknown): AppError {
   // secure-json-parse and the URL parser throw plain errors that carry a status.
   if (statusCode === 400)
     return new AppError('bad_request', message ?? 'The request is malformed.', { cause: error });
+  if (isLoss(error)) {
+    const detail = 'The database does not answer just now. Try again shortly.';
+    return new AppError('dependency_down', detail, { cause: error, retryAfterSeconds: databaseBackSeconds });
+  }
   return new AppError('internal', 'internal error', { cause: error });
 }
+
+/** The embedded server is back within a second or two; a managed one that fails over takes longer. */
+const databaseBackSeconds = 2;
 
 function plainWords(code: string, message: string): string {
   switch (code) {

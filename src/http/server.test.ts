@@ -33,6 +33,9 @@ const routes: Routes = (api) => {
   api.get('/fault', { config: { access: { permission: 'queries:run' } } }, async () => {
     throw new Error('the inside of the server');
   });
+  api.get('/lost', { config: { access: { permission: 'queries:run' } } }, async () => {
+    throw Object.assign(new Error('terminating connection due to administrator command'), { code: '57P01' });
+  });
   api.get('/busy', { config: { access: { permission: 'queries:run' } } }, async () => {
     throw new AppError('overloaded', 'Too much at once.', { retryAfterSeconds: 7 });
   });
@@ -153,6 +156,14 @@ describe('the HTTP server', () => {
     expect(reply.body).not.toContain('the inside of the server');
     const logged = lines.find((line) => line.includes('the inside of the server')) ?? '';
     expect(logged).toContain(String(reply.headers['x-correlation-id']));
+  });
+
+  it('answers 503 while the database is away, and tell nothing of the inside', async () => {
+    const reply = await http.api.inject({ method: 'GET', url: '/api/v1/lost', headers: key });
+    expect(reply.statusCode).toBe(503);
+    expect(reply.headers['retry-after']).toBe('2');
+    expect(reply.json()).toMatchObject({ code: 'dependency_down' });
+    expect(reply.body).not.toContain('terminating');
   });
 
   it('says when to try again', async () => {
