@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type pg from 'pg';
@@ -85,6 +85,13 @@ export async function checkFiles(run: CrashRun, client: pg.Client): Promise<void
       'leftovers',
       `${strangers.length} files belong to nothing: ${strangers.slice(0, 5).join(', ')}`,
     );
+}
+
+/** A kill in the middle of writing a file is rare, so the first one's trace is made by hand. */
+export async function leaveDraft(run: CrashRun): Promise<void> {
+  const drafts = join(run.dataDir, 'objects', '.drafts');
+  await mkdir(drafts, { recursive: true });
+  await writeFile(join(drafts, 'half-written'), 'The lamp is trimmed at');
 }
 
 /** After a graceful stop every ledger row is in the database. */

@@ -15,7 +15,12 @@ export async function ask(run: CrashRun, asking: Promise<Reply>): Promise<Reply 
   });
   try {
     const reply = await Promise.race([asking.catch(() => null), late]);
-    if (reply !== 'late') return reply;
+    if (reply !== 'late') {
+      // Whoever cannot serve says which part is away; this one means that nobody thought of it.
+      if (reply?.status === 500)
+        report(run, 'answers', `a request answered 500: ${reply.text.slice(0, 300)}`);
+      return reply;
+    }
     report(run, 'answers', `a request was open for ${answerWithinMs} ms`);
     return null;
   } finally {
@@ -90,6 +95,7 @@ export async function send(run: CrashRun, url: string, draws: Draws, document: K
   document.round = run.round;
   const reply = await ask(run, request(run, url, draws, document, change));
   if (reply === null || reply.status >= 500) return;
+  run.journal.acknowledged();
   if (change.kind === 'delete') acknowledgeDeletion(run, document, reply);
   else acknowledge(run, document, change, change.next, reply);
 }

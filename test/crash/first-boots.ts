@@ -1,6 +1,9 @@
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type pg from 'pg';
-import { removeDirectory, temporaryDirectory } from '../harness/server.ts';
+import { removeDirectory } from '../harness/server.ts';
 import { withDatabase } from './check-database.ts';
 import { type CrashRun, report } from './house.ts';
 import type { Lives } from './lives.ts';
@@ -10,6 +13,9 @@ import type { Draws } from './random.ts';
 const killsPerDirectory = 3;
 const notedWithinMs = 10_000;
 
+/** Told apart from the directories of other stories, because it may stay as evidence. */
+export const crashDirectory = (): Promise<string> => mkdtemp(join(tmpdir(), 'gatehouse-crash-'));
+
 /**
  * Kills servers during the very first start, while PostgreSQL is made, the schema migrated and the first documents
  * ingested; the start after them must do what they did not. The last directory is the one that the run goes on with.
@@ -18,22 +24,22 @@ export async function breakFirstBoots(
   run: CrashRun,
   lives: Lives,
   draws: Draws,
-  kills: number,
+  { firstBootKills, signal }: { readonly firstBootKills: number; readonly signal?: AbortSignal },
 ): Promise<void> {
-  for (let left = kills; ; ) {
+  for (let left = firstBootKills; ; ) {
     const here = Math.min(left, killsPerDirectory);
     for (let killed = 0; killed < here; killed++) {
       run.round += 1;
       await lives.killDuringStart(draws.pick(['server', 'server and database', 'family']), draws.number());
     }
-    left -= here;
+    left = signal?.aborted ? 0 : left - here;
     await lives.begin();
     await withDatabase(run.dataDir, (client) => checkFirstBoot(run, lives, client));
     // A directory in which something went wrong is kept.
     if (left === 0 || run.violations.length > 0) return;
     await lives.stop();
     await removeDirectory(run.dataDir);
-    run.dataDir = await temporaryDirectory();
+    run.dataDir = await crashDirectory();
     lives.forgetPrinted();
   }
 }

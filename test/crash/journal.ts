@@ -57,14 +57,22 @@ export interface KnownCall {
 export interface Journal {
   readonly documents: KnownDocument[];
   readonly calls: KnownCall[];
+  /** A client was told something: whoever waits for that goes on in the same instant. */
+  acknowledged(): void;
+  nextAcknowledgement(): Promise<void>;
   /** What a document may be found as: as acknowledged, or as a request without an answer would have made it. */
   possibleStates(document: KnownDocument): (DocumentState | null)[];
 }
 
 export function createJournal(): Journal {
+  const waiting: (() => void)[] = [];
   return {
     documents: [],
     calls: [],
+    acknowledged: () => {
+      for (const goOn of waiting.splice(0)) goOn();
+    },
+    nextAcknowledgement: () => new Promise((resolve) => waiting.push(resolve)),
     possibleStates: ({ state, pending }) => (pending === null ? [state] : [state, pending.next]),
   };
 }

@@ -7,17 +7,17 @@ import { createFigures, type Figures } from './figures.ts';
 import { type CrashRun, report } from './house.ts';
 import { countsOf } from './journal.ts';
 import { checkPrinted, type Printed } from './secrets.ts';
-import { clearAway, kill, lingering, type Target } from './victim.ts';
+import { aim, clearAway, lingering, type Target } from './victim.ts';
 
 /** The lives of the server on one data directory after another, one at a time. */
 export interface Lives {
   /** The address of the running server; starts one when none runs, and waits until it is ready. */
   begin(): Promise<string>;
   isRunning(): boolean;
-  /** Kills the running server. */
-  kill(target: Target): Promise<void>;
+  /** Kills the running server when the moment comes. */
+  kill(target: Target, moment: () => Promise<void>): Promise<void>;
   /** Kills PostgreSQL under the running server and waits until it is whole again. */
-  killDatabase(): Promise<void>;
+  killDatabase(moment: () => Promise<void>): Promise<void>;
   /** Starts a server and kills it before it is ready, or soon after. @param moment 0 to 1: from the first instant on. */
   killDuringStart(target: Target, moment: number): Promise<void>;
   /** A graceful end. */
@@ -76,11 +76,11 @@ export function createLives(run: CrashRun, say: (line: string) => void): Lives {
     return code;
   }
 
-  async function killNow(launched: LaunchedServer, target: Target, when: string): Promise<void> {
+  async function killAt(moment: Promise<unknown>, launched: LaunchedServer, target: Target): Promise<void> {
+    const { family, fire } = aim(launched, run.dataDir, target);
+    await moment;
     if (hasEnded(launched)) report(run, 'start', `the server ended by itself: ${tail(launched)}`);
-    const name = when === '' ? target : `${target} ${when}`;
-    const family = kill(launched, run.dataDir, target);
-    figures.killed(name);
+    fire();
     before = target;
     await ended(launched);
     looks.push(
@@ -147,15 +147,18 @@ export function createLives(run: CrashRun, say: (line: string) => void): Lives {
       return url;
     },
 
-    async kill(target) {
+    async kill(target, moment) {
       if (server === null) return;
-      await killNow(server, target, '');
+      await killAt(moment(), server, target);
+      figures.killed(target);
       tell(target);
     },
 
-    async killDatabase() {
+    async killDatabase(moment) {
       if (server === null) return;
-      kill(server, run.dataDir, 'database');
+      const { fire } = aim(server, run.dataDir, 'database');
+      await moment();
+      fire();
       databaseKills += 1;
       figures.killed('database');
       const ms = await untilWhole(server);
@@ -167,7 +170,9 @@ export function createLives(run: CrashRun, say: (line: string) => void): Lives {
       const launched = launch();
       const dueMs = moment * usualMs * 1.2;
       await Promise.race([pause(dueMs), launched.exited]);
-      await killNow(launched, target, 'during start');
+      // What it has started by now is only known now.
+      await killAt(Promise.resolve(), launched, target);
+      figures.killed(`${target} during start`);
       tell(`${target} ${Math.round(dueMs)} ms into the start`);
     },
 

@@ -16,6 +16,7 @@ export async function callModel(run: CrashRun, url: string, draws: Draws, kind: 
   };
   run.journal.calls.push(known);
   known.finished = kind === 'stream' ? await stream(run, url, draws, known) : await whole(run, url, known);
+  if (known.finished) run.journal.acknowledged();
 }
 
 async function whole(run: CrashRun, url: string, known: KnownCall): Promise<boolean> {
@@ -55,9 +56,9 @@ async function stream(run: CrashRun, url: string, draws: Draws, known: KnownCall
   return text.includes('data: [DONE]');
 }
 
-/** The simulated provider never fails, so the only refusals there may be are those of a server without its database. */
+/** The simulated provider never fails, so the only refusals there may be are those of a server that stops. */
 function refused(run: CrashRun, known: KnownCall, status: number, text: string): void {
-  if (status < 500) report(run, 'accepted', `${known.kind} answered ${status}: ${text.slice(0, 300)}`);
+  if (status !== 503) report(run, 'accepted', `${known.kind} answered ${status}: ${text.slice(0, 300)}`);
 }
 
 function requestOf({ kind, correlationId }: KnownCall): { path: string; body: Record<string, unknown> } {

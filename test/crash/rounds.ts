@@ -1,11 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { createSimulator } from '../../tools/simulator/server.ts';
-import { removeDirectory, temporaryDirectory } from '../harness/server.ts';
+import { removeDirectory } from '../harness/server.ts';
 import { checkIndexes } from './check-index.ts';
-import { checkDataDirectory, checkSpool } from './check-leftovers.ts';
+import { checkDataDirectory, checkSpool, leaveDraft } from './check-leftovers.ts';
 import { checkAfterRestart, checkEverything } from './checks.ts';
 import type { Times } from './figures.ts';
-import { breakFirstBoots } from './first-boots.ts';
+import { breakFirstBoots, crashDirectory } from './first-boots.ts';
 import { type CrashRun, furnish, report, type Violation } from './house.ts';
 import { countsOf, createJournal } from './journal.ts';
 import { createLives, type Lives } from './lives.ts';
@@ -64,6 +64,8 @@ const deck: readonly Plan[] = [
 
 /** A server does not start its PostgreSQL again for ever. */
 const databaseKillsPerLife = 3;
+/** How long a kill waits for someone to be told something. */
+const patienceMs = 1_000;
 
 /**
  * Kills a server over and over while clients send documents and call models, and looks after each restart, and
@@ -84,7 +86,7 @@ export async function runRounds(settings: RoundsSettings): Promise<RoundsReport>
   });
   const run: CrashRun = {
     seed: settings.seed,
-    dataDir: await temporaryDirectory(),
+    dataDir: await crashDirectory(),
     simulator,
     journal: createJournal(),
     tenants: [],
@@ -95,8 +97,9 @@ export async function runRounds(settings: RoundsSettings): Promise<RoundsReport>
   const lives = createLives(run, (line) => settings.progress?.(line));
   try {
     const { url: upstream } = await simulator.start();
-    await breakFirstBoots(run, lives, draws, settings.firstBootKills);
+    await breakFirstBoots(run, lives, draws, settings);
     await furnish(run, await lives.begin(), upstream);
+    await leaveDraft(run);
     await killUnderLoad(settings, run, lives, draws);
     await look(settings, run, lives, draws, 0);
   } catch (error) {
@@ -152,13 +155,18 @@ async function killWorking(
   await checkAfterRestart(run, url);
   const over = new AbortController();
   const traffic = runTraffic(run, url, over.signal);
-  try {
+  // Half of the kills come in the very instant in which a client is told something, for that is what must hold.
+  const isSharp = run.round % 2 === 0;
+  const when = async () => {
     await pause(moment * settings.activityMs);
+    if (isSharp) await Promise.race([run.journal.nextAcknowledgement(), pause(patienceMs)]);
+  };
+  try {
     if (target === 'database' && lives.databaseKills() < databaseKillsPerLife) {
-      await lives.killDatabase();
+      await lives.killDatabase(when);
       await pause(moment * settings.activityMs);
     } else {
-      await lives.kill(target === 'database' ? 'server and database' : target);
+      await lives.kill(target === 'database' ? 'server and database' : target, when);
     }
   } finally {
     over.abort();

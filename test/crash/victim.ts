@@ -15,15 +15,27 @@ import type { LaunchedServer } from '../harness/server.ts';
  */
 export type Target = 'server' | 'server and database' | 'family' | 'database';
 
-/** Every kill is SIGKILL, and goes only to processes of the server on this data directory. */
-export function kill(server: LaunchedServer, dataDir: string, target: Target): ProcessIdentity[] {
-  const pid = server.process.pid ?? 0;
-  const family = descendantsOf(pid);
+/**
+ * Every kill is SIGKILL, and goes only to processes of the server on this data directory. Aiming looks for them, which
+ * takes some milliseconds; the shot itself takes none.
+ */
+export function aim(server: LaunchedServer, dataDir: string, target: Target): Aimed {
+  const family = descendantsOf(server.process.pid ?? 0);
   const database = databaseOn(dataDir);
-  if (target !== 'database') server.process.kill('SIGKILL');
-  if (target !== 'server' && database !== null) killIfThere(database);
-  if (target === 'family') for (const one of family) killIfThere(one);
-  return family;
+  return {
+    family,
+    fire() {
+      if (target !== 'database') server.process.kill('SIGKILL');
+      if (target !== 'server' && database !== null) killIfThere(database);
+      if (target === 'family') for (const one of family) killIfThere(one);
+    },
+  };
+}
+
+export interface Aimed {
+  /** All processes that the server had started. */
+  readonly family: readonly ProcessIdentity[];
+  fire(): void;
 }
 
 /** PostgreSQL's first process, if it runs: the number in its pid file, when that process works in these very files. */
@@ -80,7 +92,7 @@ export async function lingering(family: readonly ProcessIdentity[], withinMs: nu
 /** Leaves no process behind, whatever state the run ended in. */
 export async function clearAway(server: LaunchedServer | null, dataDir: string): Promise<void> {
   if (server !== null) {
-    for (const one of kill(server, dataDir, 'family')) killIfThere(one);
+    aim(server, dataDir, 'family').fire();
     await server.exited;
   }
   const database = databaseOn(dataDir);
