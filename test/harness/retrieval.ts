@@ -10,7 +10,7 @@ import {
   type Role,
 } from '../../src/access/index.ts';
 import { createCosts, createLedgerStore, createPriceCatalogue } from '../../src/costs/index.ts';
-import { createGateway } from '../../src/gateway/index.ts';
+import { createGateway, type Step } from '../../src/gateway/index.ts';
 import { createHttp, type HttpServer, openaiError, problemOf } from '../../src/http/index.ts';
 import { createKnowledge, documentRoutes, type Knowledge } from '../../src/knowledge/index.ts';
 import { systemClock } from '../../src/platform/clock.ts';
@@ -79,6 +79,8 @@ export async function startRetrievalServer(
     wrapIndex?: (index: SearchIndex) => SearchIndex;
     /** Comes between retrieval and the database. */
     wrapKnowledge?: (knowledge: Knowledge) => Pick<Knowledge, 'passages'>;
+    /** Told of each step of each model call. */
+    onStep?: (step: Step) => void;
   } = {},
 ): Promise<RetrievalServer> {
   const clock = systemClock;
@@ -120,7 +122,15 @@ export async function startRetrievalServer(
       : [],
     subscribe: () => {},
   });
-  const gateway = createGateway({ routing, costs, clock, newId, metrics, describeError: openaiError });
+  const gateway = createGateway({
+    routing,
+    costs,
+    clock,
+    newId,
+    metrics,
+    describeError: openaiError,
+    onStep: (step) => options.onStep?.(step),
+  });
   const indexDir = join(dataDir, 'index');
   const lance = createLanceDbIndex({ uri: indexDir, clock, onOptimiseFailure: () => {} });
   const index = options.wrapIndex?.(lance) ?? lance;
