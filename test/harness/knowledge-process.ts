@@ -43,7 +43,7 @@ const jobs: Jobs = {
     };
   },
 };
-const index = createFedIndex(() => knowledge.indexFeed);
+const index = createFedIndex(() => knowledge.indexFeed, `${objectsDir}-index`);
 const knowledge: Knowledge = createKnowledge({
   database: createDatabase({
     url,
@@ -62,7 +62,6 @@ const knowledge: Knowledge = createKnowledge({
     await stayAt('index');
     await index.indexNow(id);
   },
-  // This index lives in this process only: what an earlier one knew died with it.
   indexHolds: index.indexHolds,
   derivedPlaces: [{ name: 'elsewhere', forget: () => stayAt('forget').then(() => 0), count: async () => 0 }],
   clock,

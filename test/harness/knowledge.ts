@@ -100,7 +100,7 @@ export async function startKnowledgeServer(
   });
   const parser = createParser({ maxWorkers: 2, log });
   const jobs = createJobs({ url: test.url, executorId: 'gatehouse', clock, log });
-  const index: FedIndex = createFedIndex(() => knowledge.indexFeed);
+  const index: FedIndex = createFedIndex(() => knowledge.indexFeed, `${objectsDir}-index`);
   const knowledge: Knowledge = createKnowledge({
     database,
     objects: createFileObjects(objectsDir, newId),
@@ -172,9 +172,12 @@ export async function startKnowledgeServer(
       await knowledge.stop();
       await jobs.stop(10_000);
       await parser.stop();
+      await index.stop();
       await access.stop();
       await test.drop();
-      await rm(objectsDir, { recursive: true, force: true });
+      for (const directory of [objectsDir, `${objectsDir}-index`]) {
+        await rm(directory, { recursive: true, force: true });
+      }
     },
   };
 }
