@@ -136,6 +136,38 @@ describe('jobs', () => {
     }
   });
 
+  test('a job whose connections are lost goes on when the database is there again', async () => {
+    const jobs = build();
+    const queue = jobs.register<{ readonly name: string }>({
+      name: 'cut off',
+      concurrency: 1,
+      concurrencyPerPartition: 1,
+      maxRecoveries: 5,
+      run: async ({ name }, step) => {
+        await step('cut', async () => {
+          await pool.query(`select pg_terminate_backend(pid) from pg_stat_activity
+            where application_name = 'gatehouse jobs' and datname = current_database()`);
+          // So that the step's result is written before anyone has heard of the loss.
+          const until = performance.now() + 100;
+          while (performance.now() < until);
+          return null;
+        });
+        await step('note', async () => {
+          await pool.query('insert into work_log (name, step) values ($1, $2)', [name, 'whole']);
+          return null;
+        });
+      },
+    });
+    await jobs.start();
+    try {
+      await queue.enqueue('cut', 'p', { name: 'cut' });
+      expect(await ended(queue, 'cut')).toBe('done');
+      expect(await stepsOf('cut')).toEqual(['whole']);
+    } finally {
+      await jobs.stop(5_000);
+    }
+  });
+
   test('killed in the middle of a step, the next process goes on there at once', async () => {
     const child = startChild(
       fileURLToPath(new URL('../../../test/harness/jobs-process.ts', import.meta.url)),

@@ -109,6 +109,12 @@ export function createJobs(settings: JobsSettings): Jobs {
       options: '-c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000',
     });
     expectLosses(opened, (error) => log.warn({ err: error }, 'a connection of the job runner was lost'));
+    // The library tries again after every loss but this one, which it would take for a failure of the job.
+    opened.on('connect', (client) =>
+      client.on('error', (error: NodeJS.ErrnoException) => {
+        if (error.code === 'EPIPE') error.code = 'ECONNRESET';
+      }),
+    );
     return opened;
   };
 
