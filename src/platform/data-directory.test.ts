@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chmodSync,
@@ -155,9 +155,20 @@ describe('openDataDirectory', () => {
     expect(inspectDataDirectory(directory).findings).toMatchObject([{ severity: 'error' }]);
   });
 
-  it.runIf(!isRoot)('refuses a directory that cannot be written', () => {
+  it('refuses a directory that cannot be written', () => {
     mkdirSync(directory, { mode: 0o500 });
-    expect(refusal(() => openDataDirectory(directory)).message).toContain('cannot be written');
+    // For root every directory can be written, so as root this is tried as another user.
+    const other = isRoot ? { uid: 65_534, gid: 65_534 } : {};
+    if (isRoot) for (const path of [parent, directory]) chownSync(path, 65_534, 65_534);
+    const module = fileURLToPath(new URL('./data-directory.ts', import.meta.url));
+    const script =
+      `const { openDataDirectory } = await import(${JSON.stringify(module)});` +
+      `try { openDataDirectory(${JSON.stringify(directory)}); } catch (error) { console.log(error.code, error.message); }`;
+    const { stdout } = spawnSync(process.execPath, ['--input-type=module', '--eval', script], {
+      ...other,
+      encoding: 'utf8',
+    });
+    expect(stdout).toMatch(/^data_directory .*cannot be written/);
   });
 });
 
