@@ -168,6 +168,49 @@ describe('jobs', () => {
     }
   });
 
+  test('a job that was taken off its queue and never begun is taken up while the process lives', async () => {
+    const jobs = createJobs({
+      url: db.url,
+      executorId: 'test',
+      clock: { ...systemClock, sleep: (ms, signal) => systemClock.sleep(Math.min(ms, 50), signal) },
+      log: createLog('silent'),
+    });
+    let release = () => {};
+    const gate = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const begun: string[] = [];
+    const queue = jobs.register<{ readonly name: string }>({
+      name: 'one by one',
+      concurrency: 1,
+      concurrencyPerPartition: 1,
+      maxRecoveries: 5,
+      run: async ({ name }, step) => {
+        await step('note', async () => {
+          begun.push(name);
+          await gate;
+          return null;
+        });
+      },
+    });
+    await jobs.start();
+    try {
+      await queue.enqueue('busy', 'p', { name: 'busy' });
+      await until(async () => begun.length === 1);
+      await queue.enqueue('lost', 'p', { name: 'lost' });
+      // What the database holds when it went away before it could say whom it had chosen.
+      await pool.query(`update dbos.workflow_status set status = 'PENDING', executor_id = 'test',
+        started_at_epoch_ms = 1 where workflow_uuid = 'lost'`);
+      release();
+      expect(await ended(queue, 'busy')).toBe('done');
+      expect(await ended(queue, 'lost')).toBe('done');
+      expect(begun).toEqual(['busy', 'lost']);
+    } finally {
+      release();
+      await jobs.stop(5_000);
+    }
+  });
+
   test('killed in the middle of a step, the next process goes on there at once', async () => {
     const child = startChild(
       fileURLToPath(new URL('../../../test/harness/jobs-process.ts', import.meta.url)),

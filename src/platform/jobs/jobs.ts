@@ -5,6 +5,7 @@ import { expectLosses } from '../database/expect-losses.ts';
 import { AppError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { forgetFinishedJobs, type JobState, jobStates } from './job-records.ts';
+import { createLostJobs, type LostJobs } from './lost-jobs.ts';
 
 /** What a finished step hands on, and so what is stored of it: ids and figures, never content. */
 export type StepResult = string | number | boolean | null | { readonly [name: string]: StepResult };
@@ -88,6 +89,8 @@ const pollingIntervalMs = 100;
 /** Records of steps and queues are short statements: few connections suffice. */
 const poolMax = 6;
 const forgetEveryMs = 10 * 60_000;
+/** A job that was lost with its connection is taken up after two looks at most. */
+const lookForLostEveryMs = 5_000;
 
 /** The library keeps its state in the module, so there can only be one at work in a process. */
 let atWork = false;
@@ -98,7 +101,8 @@ export function createJobs(settings: JobsSettings): Jobs {
   const definitions: { definition: JobDefinition<never>; bind: (start: StartJob) => void }[] = [];
   let stopping = new AbortController();
   let pool: pg.Pool | null = null;
-  let forgetting: Promise<void> = Promise.resolve();
+  let upkeep: Promise<unknown> = Promise.resolve();
+  const lostJobs = createLostJobs(settings.executorId);
 
   const openPool = () => {
     const opened = new pg.Pool({
@@ -118,13 +122,15 @@ export function createJobs(settings: JobsSettings): Jobs {
     return opened;
   };
 
-  const forgetPeriodically = async () => {
+  const periodically = async (everyMs: number, failure: string, work: () => Promise<void>) => {
     while (!stopping.signal.aborted) {
-      await forgetFinishedJobs(clock.now()).catch((error) =>
-        log.warn({ err: error }, 'finished jobs were not cleared away; trying again later'),
-      );
-      await clock.sleep(forgetEveryMs, stopping.signal).catch(() => {});
+      await work().catch((error) => log.warn({ err: error }, failure));
+      await clock.sleep(everyMs, stopping.signal).catch(() => {});
     }
+  };
+  const takeUpLost = async () => {
+    const count = await lostJobs.takeUp();
+    if (count > 0) log.warn({ count }, 'jobs that were lost with a connection go on');
   };
 
   return {
@@ -148,7 +154,7 @@ export function createJobs(settings: JobsSettings): Jobs {
       pool = openPool();
       try {
         DBOS.setConfig(configuration(settings, pool));
-        for (const { definition, bind } of definitions) bind(asWorkflow(definition));
+        for (const { definition, bind } of definitions) bind(asWorkflow(definition, lostJobs));
         await DBOS.launch();
         for (const { definition } of definitions) {
           await DBOS.registerQueue(definition.name, {
@@ -167,13 +173,18 @@ export function createJobs(settings: JobsSettings): Jobs {
           cause,
         });
       }
-      forgetting = forgetPeriodically();
+      upkeep = Promise.all([
+        periodically(forgetEveryMs, 'finished jobs were not cleared away; trying again later', () =>
+          forgetFinishedJobs(clock.now()),
+        ),
+        periodically(lookForLostEveryMs, 'jobs could not be looked after; trying again shortly', takeUpLost),
+      ]);
     },
 
     async stop(timeoutMs) {
       if (!pool) return;
       stopping.abort();
-      await forgetting;
+      await upkeep;
       await DBOS.shutdown({ deregister: true, workflowCompletionTimeoutMS: timeoutMs });
       await pool.end();
       pool = null;
@@ -184,9 +195,10 @@ export function createJobs(settings: JobsSettings): Jobs {
 
 type StartJob = (id: string, partition: string, input: StepResult) => Promise<void>;
 
-function asWorkflow(definition: JobDefinition<never>): StartJob {
+function asWorkflow(definition: JobDefinition<never>, lostJobs: LostJobs): StartJob {
   const workflow = DBOS.registerWorkflow(
-    (input: StepResult): Promise<void> => definition.run(input as never, runStep),
+    (input: StepResult): Promise<void> =>
+      lostJobs.running(DBOS.workflowID ?? '', () => definition.run(input as never, runStep)),
     { name: definition.name, maxRecoveryAttempts: definition.maxRecoveries },
   );
   return async (workflowID, queuePartitionKey, input) => {
