@@ -46,7 +46,7 @@ export function createLives(run: CrashRun, say: (line: string) => void): Lives {
   let url = '';
   let isLater = false;
   /** What the start before ended with. */
-  let before = 'first boot';
+  let before = 'nothing';
   let databaseKills = 0;
   let usualMs = assumedStartMs;
   const figures = createFigures();
@@ -64,7 +64,7 @@ export function createLives(run: CrashRun, say: (line: string) => void): Lives {
     const began = performance.now();
     url = await launched.ready;
     usualMs = performance.now() - began;
-    figures.took(`ready after ${before}`, usualMs);
+    figures.took(isLater ? `start after ${before}` : `first boot after ${before}`, usualMs);
   }
 
   async function ended(launched: LaunchedServer): Promise<number | null> {
@@ -194,7 +194,7 @@ export function createLives(run: CrashRun, say: (line: string) => void): Lives {
     forgetPrinted() {
       printed.firstBootIsDone = false;
       printed.passwords.clear();
-      before = 'first boot';
+      before = 'nothing';
     },
 
     async clearAway() {

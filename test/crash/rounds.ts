@@ -34,7 +34,7 @@ export interface RoundsReport {
   readonly seed: number;
   /** How often whom, and when. */
   readonly kills: Readonly<Record<string, number>>;
-  /** Milliseconds from the start of the process until it said that it was ready, by what was killed before. */
+  /** Milliseconds from the start of the process until it said that it was ready, by what had been killed. */
   readonly ready_ms: Readonly<Record<string, Times>>;
   readonly known: ReturnType<typeof countsOf>;
   readonly violations: readonly Violation[];
