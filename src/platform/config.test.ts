@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { loadClientConfig, loadConfig, unknownVariables } from './config.ts';
+import { loadClientConfig, loadConfig, unknownVariables, unusedEngines } from './config.ts';
 import { AppError } from './errors.ts';
 
 let folder: string;

@@ -185,6 +185,20 @@ export function unknownVariables(environment: Environment = process.env): string
   return Object.keys(environment).filter((name) => name.startsWith('GATEHOUSE_') && !(name in examples));
 }
 
+const engines = [
+  'REDIS_URL',
+  'S3_ENDPOINT',
+  'S3_BUCKET',
+  'S3_REGION',
+  'S3_ACCESS_KEY_ID',
+  'S3_SECRET_ACCESS_KEY',
+];
+
+/** Variables of engines that this version does not use yet: whoever sets them must not think that it does. */
+export function unusedEngines(environment: Environment = process.env): string[] {
+  return engines.filter((name) => Boolean(environment[name]));
+}
+
 function poolSizes(min: number, max: number) {
   return { min: Math.min(min, max), max };
 }
