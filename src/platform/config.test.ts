@@ -77,6 +77,12 @@ describe('the configuration', () => {
     ]);
   });
 
+  it('notices engines that it does not use', () => {
+    expect(unusedEngines({ REDIS_URL: 'redis://127.0.0.1', S3_BUCKET: '', HOME: '/' })).toEqual([
+      'REDIS_URL',
+    ]);
+  });
+
   it('notices names that nothing reads', () => {
     expect(
       unknownVariables({
