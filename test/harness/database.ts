@@ -36,7 +36,8 @@ export async function createTestDatabase(): Promise<TestDatabase> {
 }
 
 async function asOwner(template: string, database: string, statement: string): Promise<void> {
-  // Two files may copy the template at once; PostgreSQL then refuses one of them, which tries again.
+  // Two files may copy the template at once, and PostgreSQL's own cleaning, which we may not end, may be at work in a
+  // database that is dropped: whoever is refused tries again.
   for (let attempt = 0; ; attempt++) {
     const client = new pg.Client({ connectionString: withDatabase(template, database) });
     await client.connect();
@@ -44,7 +45,7 @@ async function asOwner(template: string, database: string, statement: string): P
       await client.query(statement);
       return;
     } catch (error) {
-      const busy = (error as { code?: string }).code === '55006';
+      const busy = ['55006', '42501'].includes((error as { code?: string }).code ?? '');
       if (!busy || attempt === 100) throw error;
       await new Promise((resolve) => setTimeout(resolve, 50));
     } finally {
