@@ -92,6 +92,7 @@ export async function send(run: CrashRun, url: string, draws: Draws, document: K
   const change = document.pending;
   if (change === null) return;
   document.attempts += 1;
+  if (document.attempts > 1) run.journal.sentAgain += 1;
   document.round = run.round;
   const reply = await ask(run, request(run, url, draws, document, change));
   if (reply === null || reply.status >= 500) return;

@@ -57,6 +57,8 @@ export interface KnownCall {
 export interface Journal {
   readonly documents: KnownDocument[];
   readonly calls: KnownCall[];
+  /** How often a request without an answer was sent again. */
+  sentAgain: number;
   /** A client was told something: whoever waits for that goes on in the same instant. */
   acknowledged(): void;
   nextAcknowledgement(): Promise<void>;
@@ -69,6 +71,7 @@ export function createJournal(): Journal {
   return {
     documents: [],
     calls: [],
+    sentAgain: 0,
     acknowledged: () => {
       for (const goOn of waiting.splice(0)) goOn();
     },
@@ -78,13 +81,14 @@ export function createJournal(): Journal {
 }
 
 /** Counts for progress and summary. */
-export function countsOf({ documents, calls }: Journal) {
+export function countsOf({ documents, calls, sentAgain }: Journal) {
   const alive = documents.filter((document) => document.state !== null);
   return {
     documents_acknowledged: documents.filter((document) => document.id !== null).length,
     documents_alive: alive.length,
     versions_acknowledged: alive.reduce((sum, { state }) => sum + (state?.version ?? 0), 0),
     deletions_acknowledged: documents.filter((document) => document.deleted).length,
+    requests_sent_again: sentAgain,
     requests_unanswered: documents.filter((document) => document.pending !== null).length,
     calls_finished: calls.filter((call) => call.finished).length,
     calls_unfinished: calls.filter((call) => !call.finished).length,
