@@ -6,6 +6,7 @@ import { startChild, until } from '../../../test/harness/child.ts';
 import { createTestDatabase, type TestDatabase } from '../../../test/harness/database.ts';
 import { countingJob } from '../../../test/harness/jobs-process.ts';
 import { systemClock } from '../clock.ts';
+import { expectLosses } from '../database/expect-losses.ts';
 import { createLog } from '../log.ts';
 import { createJobs, type JobQueue, type Jobs } from './index.ts';
 
@@ -15,6 +16,8 @@ let pool: pg.Pool;
 beforeAll(async () => {
   db = await createTestDatabase();
   pool = new pg.Pool({ connectionString: db.url });
+  // The database is dropped at the end, perhaps before the last connection has quite closed.
+  expectLosses(pool, () => {});
   await pool.query('create table work_log (id serial, name text, step text)');
 });
 afterAll(async () => {
