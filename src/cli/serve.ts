@@ -92,7 +92,8 @@ async function greet(gatehouse: Gatehouse, config: Config, port: number, output:
     output.result({ address, first_boot: null });
     return;
   }
-  for (const line of firstGreeting(address, first)) output.line(line);
+  // In one write, so that whoever reads along never sees half of it.
+  output.line(firstGreeting(address, first).join('\n'));
   const { documents, email, password, apiKey } = first;
   output.result({ address, first_boot: { documents, email, password, api_key: apiKey } });
   // Only after it was shown: interrupted before, it is shown at the next start instead of never.
