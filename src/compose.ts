@@ -15,7 +15,7 @@ import {
   estimateTokens,
 } from './costs/index.ts';
 import { createGateway } from './gateway/index.ts';
-import { createHttp, type HttpServer, openaiError, problemOf } from './http/index.ts';
+import { createHttp, type HttpServer, problemOf, streamError } from './http/index.ts';
 import { createKnowledge, createParser, type Documents, documentRoutes } from './knowledge/index.ts';
 import {
   createHealth,
@@ -136,7 +136,7 @@ export async function compose(
     environmentProviders: config.environmentProviders,
     subscribe: (onChange, onGap) => notifications.subscribe('routing_changed', onChange, onGap),
   });
-  const gateway = createGateway({ routing, costs, clock, newId, metrics, describeError: openaiError });
+  const gateway = createGateway({ routing, costs, clock, newId, metrics, describeError: streamError });
 
   // Knowledge and answers. Each needs a little of the other: documents tell the index, the index reads documents.
   const index = createLanceDbIndex({

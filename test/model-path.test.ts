@@ -12,7 +12,7 @@ import {
   createPriceCatalogue,
 } from '../src/costs/index.ts';
 import { createGateway, type Gateway } from '../src/gateway/index.ts';
-import { createHttp, type HttpServer, openaiError } from '../src/http/index.ts';
+import { createHttp, type HttpServer, streamError } from '../src/http/index.ts';
 import { systemClock as clock } from '../src/platform/clock.ts';
 import { createIds } from '../src/platform/ids.ts';
 import { createLog } from '../src/platform/log.ts';
@@ -59,7 +59,7 @@ beforeAll(async () => {
     environmentProviders: [],
     subscribe: () => {},
   });
-  gateway = createGateway({ routing, costs, clock, newId, metrics, describeError: openaiError });
+  gateway = createGateway({ routing, costs, clock, newId, metrics, describeError: streamError });
   http = await createHttp({
     access: { authenticate: (token: string) => principalOf(token as Role) } as unknown as Access,
     clock,

@@ -2,7 +2,7 @@ import { AppError } from '../platform/errors.ts';
 import type { Target } from '../routing/index.ts';
 import type { CallAccount } from './call-account.ts';
 import type { StreamGuard } from './hooks.ts';
-import type { ModelCall, StreamSink } from './model-call.ts';
+import type { ModelCall, ReplyFacts, StreamSink } from './model-call.ts';
 import { StreamRelay } from './stream-relay.ts';
 import type {
   FailureKind,
@@ -17,7 +17,14 @@ export type Headers = Readonly<Record<string, string | string[] | undefined>>;
 /** How one attempt at one target came out. */
 export type Outcome =
   /** A whole reply of any status. */
-  | { readonly kind: 'whole'; readonly status: number; readonly headers: Headers; readonly body: Buffer }
+  | {
+      readonly kind: 'whole';
+      readonly status: number;
+      readonly headers: Headers;
+      readonly body: Buffer;
+      /** What the provider told in its own words; null: it is in the body. */
+      readonly facts: ReplyFacts | null;
+    }
   /** A stream that ended well; `tail` is what is still to be sent. */
   | { readonly kind: 'streamed'; readonly headers: Headers; readonly tail: Buffer }
   /** It broke; `begun` when the caller has bytes of it already, so that no other target can take over. */
@@ -82,7 +89,7 @@ class Attempt implements UpstreamReceiver {
   }
 
   begin(upstream: Upstream): void {
-    const { cancellation, dialect, request, caller } = this.#call;
+    const { cancellation } = this.#call;
     if (cancellation.reason !== null) {
       this.#broken('cancelled', null);
       return;
@@ -91,11 +98,8 @@ class Attempt implements UpstreamReceiver {
       if (this.#exchange?.sent) this.#account.mayBeCharged = true;
       this.#abort('cancelled', null);
     });
-    const { provider } = this.#target;
-    this.#exchange = upstream.send(
-      { provider, path: dialect.path, body: request.bodyFor(this.#target), caller },
-      this,
-    );
+    const key = this.#target.provider.keys[0] ?? null;
+    this.#exchange = upstream.send({ call: this.#call, target: this.#target, key }, this);
   }
 
   head(status: number, headers: Headers): void {
@@ -126,7 +130,8 @@ class Attempt implements UpstreamReceiver {
     }
     const [only] = this.#chunks;
     const body = only && this.#chunks.length === 1 ? only : Buffer.concat(this.#chunks);
-    this.#finish({ kind: 'whole', status: this.#status, headers: this.#headers, body });
+    const facts = this.#exchange?.facts ?? null;
+    this.#finish({ kind: 'whole', status: this.#status, headers: this.#headers, body, facts });
   }
 
   failed(failure: UpstreamFailure): void {
@@ -187,7 +192,7 @@ class Attempt implements UpstreamReceiver {
     if (this.#over) return;
     this.#over = true;
     this.#call.cancellation.listen(null);
-    if (this.#relay) this.#account.facts = this.#relay.reader.facts();
+    if (this.#relay) this.#account.facts = this.#exchange?.facts ?? this.#relay.reader.facts();
     this.#account.upstreamMs += this.#account.sinceStartMs() - this.#startedMs;
     this.#resolve(outcome);
   }

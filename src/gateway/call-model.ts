@@ -3,9 +3,9 @@ import { noUsage } from '../costs/index.ts';
 import { AppError } from '../platform/errors.ts';
 import type { Resolution, Routing, Target } from '../routing/index.ts';
 import { type AccountDependencies, CallAccount, type Ending, type SettledCall } from './call-account.ts';
-import type { GatewayHooks } from './hooks.ts';
+import type { CachedReply, CacheTurn, GatewayHooks } from './hooks.ts';
 import type { InFlight, Reservation } from './in-flight.ts';
-import type { Answer, ModelCall, StreamSink } from './model-call.ts';
+import type { Answer, DialectName, ModelCall, StreamSink } from './model-call.ts';
 import { StreamBroken, tryTargets } from './try-targets.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -33,8 +33,8 @@ export interface CallModelDependencies {
   readonly canRecord: () => boolean;
   /** What the call's tokens would cost at most, nano-dollars; null without a price. */
   readonly estimate: (target: Target, usage: typeof noUsage) => bigint | null;
-  /** The dialect's error object, for an error inside a stream. */
-  readonly describeError: (error: AppError, correlationId: string) => object;
+  /** The event, empty line included, that ends a stream of this dialect with an error. */
+  readonly describeError: (dialect: DialectName, error: AppError, correlationId: string) => string;
   /** Told of each step as a call takes it; for the test that proves that every route takes them all. */
   readonly onStep?: (step: Step, call: ModelCall) => void;
 }
@@ -63,14 +63,15 @@ export function createCallModel(deps: CallModelDependencies) {
     await guardInput(call);
     const reservation = reserve(call, resolution);
     const account = new CallAccount(deps.accounts, call, resolution.route);
+    let turn: CacheTurn | null = null;
     try {
-      const known = await lookInCache(call);
-      if (known) return { answer: known, settled: null };
+      turn = await lookInCache(call, resolution);
+      if (turn?.known) return { answer: answerFrom(turn.known), settled: null };
       const targets = chooseTargets(call, resolution);
       const given = await callTargets(call, targets, account, sink);
       const answer = await guardOutput(call, given);
       await settle(call, account, endingOf(answer));
-      remember(call, answer);
+      remember(call, account, turn, answer);
       return { answer, settled: account.settled };
     } catch (error) {
       await settle(call, account, endingOfError(error));
@@ -78,6 +79,7 @@ export function createCallModel(deps: CallModelDependencies) {
         return { answer: brokenStream(call, error), settled: account.settled };
       throw error;
     } finally {
+      turn?.release();
       reservation.release();
     }
   }
@@ -119,9 +121,9 @@ export function createCallModel(deps: CallModelDependencies) {
     );
   }
 
-  function lookInCache(call: ModelCall) {
+  function lookInCache(call: ModelCall, resolution: Resolution) {
     deps.onStep?.('look_in_cache', call);
-    return hooks.lookInCache?.(call) ?? null;
+    return hooks.cache?.open(call, resolution) ?? null;
   }
 
   function chooseTargets(call: ModelCall, resolution: Resolution): readonly Target[] {
@@ -146,19 +148,30 @@ export function createCallModel(deps: CallModelDependencies) {
     return account.settle(ending);
   }
 
-  function remember(call: ModelCall, answer: Answer): void {
+  function remember(call: ModelCall, account: CallAccount, turn: CacheTurn | null, answer: Answer): void {
     deps.onStep?.('remember', call);
-    hooks.remember?.(call, answer);
+    if (turn === null || answer.kind !== 'whole' || answer.status >= 300) return;
+    turn.keep({
+      ...answer,
+      streamed: false,
+      usage: account.settled?.usage ?? noUsage,
+      costNanoUsd: account.settled?.costNanoUsd ?? null,
+      storedAtMs: deps.accounts.clock.now().getTime(),
+    });
   }
 
   /** The stream goes on to a well-formed end that says what happened. */
   function brokenStream(call: ModelCall, error: StreamBroken): Answer {
-    const described = JSON.stringify(deps.describeError(error, call.caller.correlationId));
-    const tail = Buffer.from(error.told ? '' : `data: ${described}\n\n`);
-    return { kind: 'streamed', tail, error, generatedBy: error.generatedBy };
+    const { dialect, caller } = call;
+    const tail = error.told ? '' : deps.describeError(dialect.name, error, caller.correlationId);
+    return { kind: 'streamed', tail: Buffer.from(tail), error, generatedBy: error.generatedBy };
   }
 
   return callModel;
+}
+
+function answerFrom(known: CachedReply): Answer {
+  return { ...known, kind: 'whole', status: 200, generatedBy: { ...known.generatedBy, tier: 'cached' } };
 }
 
 function endingOf(answer: Answer): Ending {

@@ -1,7 +1,6 @@
 import type { Costs } from '../costs/index.ts';
 import type { Routes } from '../platform/api.ts';
 import type { Clock } from '../platform/clock.ts';
-import type { AppError } from '../platform/errors.ts';
 import type { NewId } from '../platform/ids.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { Routing } from '../routing/index.ts';
@@ -12,7 +11,7 @@ import type { GatewayHooks } from './hooks.ts';
 import { heartbeatMs, type OpenStreams } from './http-reply.ts';
 import { createInFlight, defaultInFlightBounds, type InFlightBounds } from './in-flight.ts';
 import { createInProcessModels, type InProcessModels } from './in-process.ts';
-import { createOpenAiUpstream } from './providers/openai.ts';
+import { createNativeUpstream } from './providers/native-upstream.ts';
 import type { UpstreamTimeouts } from './upstream.ts';
 
 export interface GatewayTimeouts extends UpstreamTimeouts {
@@ -33,8 +32,8 @@ export interface GatewayDependencies {
   readonly clock: Clock;
   readonly newId: NewId;
   readonly metrics: Metrics;
-  /** The error object of the OpenAI API, as `http/` makes it: for an error inside a stream. */
-  readonly describeError: (error: AppError, correlationId: string) => object;
+  /** The event that ends a stream with an error, as `http/` shapes it for each dialect. */
+  readonly describeError: CallModelDependencies['describeError'];
   readonly hooks?: GatewayHooks;
   readonly timeouts?: Partial<GatewayTimeouts>;
   readonly bounds?: Partial<InFlightBounds>;
@@ -62,7 +61,7 @@ export function createGateway(deps: GatewayDependencies): Gateway {
     clock,
   });
   const streams: OpenStreams = new Set();
-  const upstream = createOpenAiUpstream(timeouts);
+  const upstream = createNativeUpstream(timeouts);
   const callModel = createCallModel({
     routing,
     hooks: deps.hooks ?? {},

@@ -1,6 +1,6 @@
 export { type Step, steps } from './call-model.ts';
 export { createGateway, defaultTimeouts, type Gateway, type GatewayTimeouts } from './gateway.ts';
-export type { GatewayHooks, StreamGuard } from './hooks.ts';
+export type { AnswerCache, CachedReply, CacheTurn, GatewayHooks, StreamGuard } from './hooks.ts';
 export { defaultInFlightBounds, type InFlightBounds } from './in-flight.ts';
 export type {
   ChatAnswer,
@@ -10,4 +10,4 @@ export type {
   InProcessCaller,
   InProcessModels,
 } from './in-process.ts';
-export type { Answer, Caller, GeneratedBy, ModelCall, WholeAnswer } from './model-call.ts';
+export type { Answer, Caller, DialectName, GeneratedBy, ModelCall, WholeAnswer } from './model-call.ts';

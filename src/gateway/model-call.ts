@@ -3,6 +3,8 @@ import type { Operation, TokenUsage } from '../costs/index.ts';
 import type { AppError } from '../platform/errors.ts';
 import type { Target } from '../routing/index.ts';
 import type { Cancellation } from './cancellation.ts';
+import type { JsonObject } from './json-object.ts';
+import type { Translation } from './translation/translation.ts';
 
 /** Who calls, and what the call is known by from here to the provider and into the ledger. */
 export interface Caller {
@@ -31,20 +33,34 @@ export interface DialectRequest {
   readonly bytes: Buffer;
   /** The most tokens the caller lets the model write; null when the caller set no bound. */
   readonly outputBound: number | null;
-  /** What goes to this target instead: another model name, and a wish for usage. */
+  /** The body as the client's parser would see it. Parsed anew: it is for translations and estimates, not for each call. */
+  parsed(): JsonObject;
+  /** What goes to a target that speaks this dialect: another model name, and a wish for usage. */
   bodyFor(target: Target): Buffer;
+  /**
+   * Whether the request may be sent again when a provider may have begun to work on it: false when the provider itself
+   * acts on the world or keeps state (web search, code execution, MCP, background or stored replies).
+   */
+  readonly repeatable: boolean;
   /** Whether the event with the usage is for us only, because the client did not ask for it. */
   readonly hidesUsageEvent: boolean;
   /** Tokens of the request by our own estimate, for where the provider does not tell. */
   estimateInputTokens(): number;
 }
 
+export type DialectName =
+  | 'openai-chat'
+  | 'openai-responses'
+  | 'openai-embeddings'
+  | 'anthropic-messages'
+  | 'anthropic-count-tokens';
+
 /** A wire format: how to ask a provider in it and how to read what comes back. */
 export interface Dialect {
-  readonly name: 'openai-chat' | 'openai-embeddings';
+  readonly name: DialectName;
   readonly operation: Operation;
-  /** Below the provider's base URL. */
-  readonly path: string;
+  /** To and from the neutral form, for providers that do not speak this dialect; null when there is no such way. */
+  readonly translation: Translation | null;
   /** Bytes that a reply in one piece may have. */
   readonly maxReplyBytes: number;
   /** Null when the body is not a reply in this dialect at all. */
@@ -57,9 +73,10 @@ export interface Dialect {
 export interface StreamReader {
   /**
    * @param event one whole event, its bytes as latin1 so that looking at it costs little.
-   * @returns whether it goes to the caller, is for us only, or is the mark that ends the stream.
+   * @returns whether it goes to the caller, is for us only, or is the mark that ends the stream. `hold`: it goes to the
+   *   caller together with the next one, because another target can still take over: nothing of the answer is in it.
    */
-  read(event: string): 'pass' | 'drop' | 'end';
+  read(event: string): 'pass' | 'hold' | 'drop' | 'end';
   /** The provider said that it was done: by the end mark, or by giving a reason to stop. */
   readonly finished: boolean;
   /** The provider sent an error in place of the rest. */

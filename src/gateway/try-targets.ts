@@ -56,7 +56,7 @@ function mayTryAnother(call: ModelCall, outcome: Outcome, account: CallAccount):
       return !outcome.begun && outcome.why !== 'cancelled' && outcome.why !== 'blocked';
     case 'whole':
       if (outcome.status >= 300) return isOurProblem(outcome.status);
-      account.facts = call.dialect.readReply(outcome.body);
+      account.facts = outcome.facts ?? call.dialect.readReply(outcome.body);
       return account.facts === null;
   }
 }

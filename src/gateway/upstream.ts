@@ -1,13 +1,12 @@
-import type { Provider } from '../routing/index.ts';
-import type { Caller } from './model-call.ts';
+import type { ProviderKey, Target } from '../routing/index.ts';
+import type { ModelCall, ReplyFacts } from './model-call.ts';
 
 /** One attempt at one provider, over whatever wire it speaks. */
 export interface UpstreamRequest {
-  readonly provider: Provider;
-  /** Below the provider's base URL. */
-  readonly path: string;
-  readonly body: Buffer;
-  readonly caller: Caller;
+  readonly call: ModelCall;
+  readonly target: Target;
+  /** The one of the provider's keys that this attempt uses; null when the server asks for none. */
+  readonly key: ProviderKey | null;
 }
 
 export type FailureKind =
@@ -23,7 +22,10 @@ export interface UpstreamFailure {
   readonly cause: Error;
 }
 
-/** Is told what comes back; after `end` or `failed` nothing more comes. */
+/**
+ * Is told what comes back, in the dialect of the call whatever the provider speaks; after `end` or `failed` nothing
+ * more comes.
+ */
 export interface UpstreamReceiver {
   head(status: number, headers: Readonly<Record<string, string | string[] | undefined>>): void;
   data(chunk: Buffer): void;
@@ -32,6 +34,8 @@ export interface UpstreamReceiver {
 }
 
 export interface UpstreamExchange {
+  /** What the provider told in its own words, where the reply was translated; null: it is in the reply's bytes. */
+  readonly facts: ReplyFacts | null;
   /** Whether the request has begun to leave; while a connection is being made it has not. */
   readonly sent: boolean;
   /** Ends the exchange at once; the receiver is told nothing more. */

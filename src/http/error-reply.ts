@@ -1,5 +1,6 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
+import type { DialectName } from '../gateway/index.ts';
 import { isLoss } from '../platform/database/expect-losses.ts';
 import { AppError, type ErrorCode } from '../platform/errors.ts';
 import { errorTable } from './error-table.ts';
@@ -47,8 +48,13 @@ function problem(error: AppError, correlationId: string) {
   };
 }
 
-/** The error object of the OpenAI API, which its official clients parse. Exported for errors inside a stream. */
-export function openaiError(error: AppError, correlationId: string) {
+/** The event that ends a stream of this dialect with an error, as its official clients know it. */
+export function streamError(_dialect: DialectName, error: AppError, correlationId: string): string {
+  return `data: ${JSON.stringify(openaiError(error, correlationId))}\n\n`;
+}
+
+/** The error object of the OpenAI API, which its official clients parse. */
+function openaiError(error: AppError, correlationId: string) {
   return {
     error: {
       message: shownDetail(error),

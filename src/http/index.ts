@@ -1,2 +1,2 @@
-export { openaiError, problemOf } from './error-reply.ts';
+export { problemOf, streamError } from './error-reply.ts';
 export { createHttp, type DeclaredRoute, type HttpServer } from './server.ts';

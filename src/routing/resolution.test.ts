@@ -12,9 +12,9 @@ const provider = (name: string, tenantId: string | null = null, more: Partial<Pr
   name,
   kind: 'openai',
   baseUrl: 'http://10.0.0.1/v1',
-  apiKey: null,
+  keys: [],
   keyProblem: null,
-  keyHint: null,
+  settings: {},
   localAddressesAllowed: true,
   source: 'stored',
   createdAt: new Date(0),
@@ -24,13 +24,24 @@ const route = (name: string, target: string, tenantId: string | null = null, min
   const [to = '', model = ''] = target.split('/');
   const at = new Date(Date.UTC(2026, 0, 1, 0, minute));
   const tiers = [{ targets: [{ provider: to, model, weight: 1 }] }];
-  return { id: `${tenantId}-${name}`, tenantId, name, tiers, createdAt: at, updatedAt: at };
+  return {
+    id: `${tenantId}-${name}`,
+    tenantId,
+    name,
+    strategy: 'weighted',
+    cache: { mode: 'off' },
+    tiers,
+    createdAt: at,
+    updatedAt: at,
+  };
 };
 const resolved = (snapshot: ReturnType<typeof createRoutingSnapshot>, tenantId: string, model: string) => {
   const found = snapshot.resolve(tenantId, model);
   const target = found?.tiers[0]?.[0];
   return found && `${found.route} ${target?.provider.id} ${target?.model}`;
 };
+
+const plain = { route: null, strategy: 'weighted', cache: { mode: 'off' }, version: '' } as const;
 
 describe('a model name', () => {
   const snapshot = createRoutingSnapshot(
@@ -121,7 +132,7 @@ describe('the order of targets', () => {
           const tiers = given.map((tier, t) =>
             tier.map((weight, n) => target(String(t), `${t}-${n}`, weight)),
           );
-          const order = targetsInOrder({ route: null, tiers }, () => draws.next().value);
+          const order = targetsInOrder({ ...plain, tiers }, () => draws.next().value);
           expect(order.map(({ tier }) => tier)).toEqual(tiers.flat().map(({ tier }) => tier));
           expect(new Set(order)).toEqual(new Set(tiers.flat()));
         },
@@ -134,7 +145,7 @@ describe('the order of targets', () => {
     const first: Record<string, number> = {};
     for (let n = 0; n < 1_000; n++) {
       // Every thousandth of the range once: the shares are exact, not a matter of luck.
-      const model = targetsInOrder({ route: null, tiers }, () => n / 1_000)[0]?.model ?? '';
+      const model = targetsInOrder({ ...plain, tiers }, () => n / 1_000)[0]?.model ?? '';
       first[model] = (first[model] ?? 0) + 1;
     }
     expect(first).toEqual({ a: 100, b: 300, c: 600 });

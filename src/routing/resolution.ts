@@ -1,17 +1,64 @@
-/** A provider as a call reaches it. Kept in memory only, because it holds the key. */
+/**
+ * What a provider speaks. `openai` and `openai-compatible` take the OpenAI API's bytes; only the first is asked for
+ * `/responses`, which few other servers have.
+ */
+export const providerKinds = [
+  'openai',
+  'azure',
+  'anthropic',
+  'gemini',
+  'bedrock',
+  'ollama',
+  'openai-compatible',
+  'kapa',
+] as const;
+export type ProviderKind = (typeof providerKinds)[number];
+
+/** One of a provider's keys. Equal keys are the same object from snapshot to snapshot. */
+export interface ProviderKey {
+  /** As it was given; for Bedrock `<access key id>:<secret>[:<session token>]` or a Bedrock API key. */
+  readonly value: string;
+  /** Last characters of a long key; null for a short one. */
+  readonly hint: string | null;
+  /** Share of the calls. */
+  readonly weight: number;
+}
+
+/** How long a provider may take, in milliseconds. What is absent is the gateway's default. */
+export interface ProviderTimeouts {
+  readonly connectMs?: number;
+  /** From the request's last byte to the first event of a stream, or to the headers of a whole reply. */
+  readonly firstTokenMs?: number;
+  /** Between two pieces of a reply. */
+  readonly idleMs?: number;
+  readonly totalMs?: number;
+}
+
+/** What only some providers need, or set differently. */
+export interface ProviderSettings {
+  /** Bedrock: the AWS region that requests are signed for, such as `eu-central-1`. */
+  readonly awsRegion?: string;
+  /** Kapa: the project that answers. */
+  readonly projectId?: string;
+  /** Calls that may be in flight to it at once from this instance. */
+  readonly maxConcurrent?: number;
+  readonly timeouts?: ProviderTimeouts;
+}
+
+/** A provider as a call reaches it. Kept in memory only, because it holds the keys. */
 export interface Provider {
   readonly id: string;
   /** Null: the platform's. */
   readonly tenantId: string | null;
   readonly name: string;
-  readonly kind: 'openai';
+  readonly kind: ProviderKind;
   /** Without a trailing slash. */
   readonly baseUrl: string;
-  /** Null: the server asks for none. */
-  readonly apiKey: string | null;
-  /** Why the stored key cannot be used, in words for the log; null when all is well. */
+  /** None: the server asks for none. */
+  readonly keys: readonly ProviderKey[];
+  /** Why the stored keys cannot be used, in words for the log; null when all is well. */
   readonly keyProblem: string | null;
-  readonly keyHint: string | null;
+  readonly settings: ProviderSettings;
   /** Whether it may be on this machine or a link-local neighbour; else that is checked when connecting, too. */
   readonly localAddressesAllowed: boolean;
   /** Set up by an API call, or there because its variable is set. */
@@ -24,10 +71,25 @@ export interface TierPlan {
   readonly targets: readonly { readonly provider: string; readonly model: string; readonly weight: number }[];
 }
 
+/** How the targets of a tier are put in order. */
+export const strategies = ['priority', 'weighted', 'least_latency', 'lowest_cost', 'sticky'] as const;
+export type Strategy = (typeof strategies)[number];
+
+/** Whether answers of a route are kept, and for whom they count as the same. */
+export interface RouteCache {
+  readonly mode: 'off' | 'exact' | 'semantic';
+  /** Absent: the cache's default. */
+  readonly ttlSeconds?: number;
+  /** Least cosine similarity of two questions that may share an answer; absent: the cache's default. */
+  readonly similarityThreshold?: number;
+}
+
 export interface Route {
   readonly id: string;
   readonly tenantId: string | null;
   readonly name: string;
+  readonly strategy: Strategy;
+  readonly cache: RouteCache;
   readonly tiers: readonly TierPlan[];
   readonly createdAt: Date;
   readonly updatedAt: Date;
@@ -46,6 +108,10 @@ export interface Target {
 export interface Resolution {
   /** Null when the caller named provider and model. */
   readonly route: string | null;
+  readonly strategy: Strategy;
+  readonly cache: RouteCache;
+  /** Changes with whatever of the route decides what it answers: a short hash of tiers, targets and strategy. */
+  readonly version: string;
   /** In the order in which they are tried; no tier is empty. */
   readonly tiers: readonly (readonly Target[])[];
 }

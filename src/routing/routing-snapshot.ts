@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { type BoundedCache, createBoundedCache } from '../platform/bounded-cache.ts';
 import { type Provider, type Resolution, type Route, type Target, tierName } from './resolution.ts';
 
@@ -82,7 +83,13 @@ function makeResolution(snapshot: RoutingSnapshot, tenantId: string, model: stri
           : [];
       }),
     );
-    return { route: route.name, tiers: tiers.filter((tier) => tier.length > 0) };
+    return {
+      route: route.name,
+      strategy: route.strategy,
+      cache: route.cache,
+      version: versionOf(route),
+      tiers: tiers.filter((tier) => tier.length > 0),
+    };
   }
   const slash = model.indexOf('/');
   const named = slash > 0 ? snapshot.provider(tenantId, model.slice(0, slash)) : undefined;
@@ -94,5 +101,16 @@ function makeResolution(snapshot: RoutingSnapshot, tenantId: string, model: stri
 }
 
 function direct(provider: Provider, model: string): Resolution {
-  return { route: null, tiers: [[{ tier: tierName(0), provider, model, weight: 1 }]] };
+  return {
+    route: null,
+    strategy: 'weighted',
+    cache: { mode: 'off' },
+    version: '',
+    tiers: [[{ tier: tierName(0), provider, model, weight: 1 }]],
+  };
+}
+
+function versionOf(route: Route): string {
+  const content = JSON.stringify([route.id, route.strategy, route.tiers]);
+  return createHash('sha256').update(content).digest('base64url').slice(0, 12);
 }

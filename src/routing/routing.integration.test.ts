@@ -83,7 +83,7 @@ const given = (name: string, more: object = {}) => ({
 });
 const to = (provider: string, model = 'm') => [{ targets: [{ provider, model, weight: 1 }] }];
 const keyUsed = (routing: Routing, who: Principal, model: string) =>
-  routing.resolve(who, model).tiers[0]?.[0]?.provider.apiKey;
+  routing.resolve(who, model).tiers[0]?.[0]?.provider.keys[0]?.value ?? null;
 
 describe('providers', () => {
   it('belong to the tenant that set them up, or to the platform when an owner named no tenant', async () => {
@@ -106,8 +106,8 @@ describe('providers', () => {
       test.database.platform,
     );
     expect(rows[0]?.row).not.toContain('sk-test');
-    expect((await routing.createProvider(acme, given('short', { apiKey: 'tiny' }))).keyHint).toBeNull();
-    expect((await routing.createProvider(acme, given('open', { apiKey: null }))).apiKey).toBeNull();
+    expect((await routing.createProvider(acme, given('short', { apiKey: 'tiny' }))).keys[0]?.hint).toBeNull();
+    expect((await routing.createProvider(acme, given('open', { apiKey: null }))).keys).toEqual([]);
   });
 
   it('of the platform win over the environment’s, and the tenant’s over both', async () => {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { maxTiers } from './resolution.ts';
+import { maxTiers, providerKinds } from './resolution.ts';
 
 const providerName = z
   .string()
@@ -33,7 +33,7 @@ const scope = z
 export const providerView = z.object({
   id: z.string(),
   name: z.string(),
-  kind: z.enum(['openai']),
+  kind: z.enum(providerKinds),
   base_url: z.string(),
   has_key: z.boolean(),
   key_hint: z.string().nullable().describe('Last characters of a long key'),

@@ -13,7 +13,7 @@ import {
   type ModelCall,
   type Step,
 } from '../../src/gateway/index.ts';
-import { createHttp, type HttpServer, openaiError } from '../../src/http/index.ts';
+import { createHttp, type HttpServer, streamError } from '../../src/http/index.ts';
 import { type Clock, systemClock } from '../../src/platform/clock.ts';
 import type { ProviderFromEnvironment } from '../../src/platform/config.ts';
 import { createIds } from '../../src/platform/ids.ts';
@@ -107,7 +107,7 @@ export async function startModelPath(options: ModelPathOptions): Promise<ModelPa
     clock,
     newId,
     metrics,
-    describeError: openaiError,
+    describeError: streamError,
     onStep: (step, call) => steps.push({ step, call }),
     ...(options.hooks ? { hooks: options.hooks } : {}),
     ...(options.timeouts ? { timeouts: options.timeouts } : {}),

@@ -11,7 +11,7 @@ import {
 } from '../../src/access/index.ts';
 import { createCosts, createLedgerStore, createPriceCatalogue } from '../../src/costs/index.ts';
 import { createGateway, type Step } from '../../src/gateway/index.ts';
-import { createHttp, type HttpServer, openaiError, problemOf } from '../../src/http/index.ts';
+import { createHttp, type HttpServer, problemOf, streamError } from '../../src/http/index.ts';
 import { createKnowledge, documentRoutes, type Knowledge } from '../../src/knowledge/index.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { createIds } from '../../src/platform/ids.ts';
@@ -128,7 +128,7 @@ export async function startRetrievalServer(
     clock,
     newId,
     metrics,
-    describeError: openaiError,
+    describeError: streamError,
     onStep: (step) => options.onStep?.(step),
   });
   const indexDir = join(dataDir, 'index');

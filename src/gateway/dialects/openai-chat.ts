@@ -8,7 +8,7 @@ import { OpenAiStreamReader } from './openai-stream.ts';
 export const openAiChat: Dialect = {
   name: 'openai-chat',
   operation: 'chat',
-  path: '/chat/completions',
+  translation: null,
   // The longest answers are some 400 KB; pictures and speech in a reply may reach tens of megabytes.
   maxReplyBytes: 64 * 1024 * 1024,
   readReply: (body) => readOpenAiReply(body, estimateChatOutput),

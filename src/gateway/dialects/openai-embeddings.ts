@@ -8,7 +8,7 @@ import { OpenAiStreamReader } from './openai-stream.ts';
 export const openAiEmbeddings: Dialect = {
   name: 'openai-embeddings',
   operation: 'embeddings',
-  path: '/embeddings',
+  translation: null,
   // 2,048 inputs, the API's limit, of 3,072 dimensions come to about 70 MB as decimal numbers.
   maxReplyBytes: 96 * 1024 * 1024,
   readReply: (body) => readOpenAiReply(body, () => 0),

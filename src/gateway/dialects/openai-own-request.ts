@@ -1,4 +1,5 @@
 import type { Provider, Target } from '../../routing/index.ts';
+import type { JsonObject } from '../json-object.ts';
 import type { DialectRequest } from '../model-call.ts';
 import { estimateChatInput, estimateEmbeddingsInput } from './openai-estimate.ts';
 import { sendsUsageUnasked } from './openai-request.ts';
@@ -51,10 +52,13 @@ function ownRequest(
   outputBound: number | null,
   estimateInputTokens: () => number,
 ): DialectRequest {
+  const bytes = bodyOf(model, null);
   return {
-    bytes: bodyOf(model, null),
+    bytes,
     outputBound,
     hidesUsageEvent: false,
+    repeatable: true,
+    parsed: () => JSON.parse(bytes.toString('utf8')) as JsonObject,
     bodyFor: (target: Target) => bodyOf(target.model, target.provider),
     estimateInputTokens,
   };

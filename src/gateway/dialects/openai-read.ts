@@ -1,8 +1,7 @@
 import { AppError } from '../../platform/errors.ts';
 import type { AnsweredCall } from '../call-model.ts';
-import type { StreamSink } from '../model-call.ts';
+import type { JsonObject, StreamSink } from '../model-call.ts';
 import { EventSplitter } from '../sse-events.ts';
-import type { JsonObject } from './openai-request.ts';
 
 /** Reads replies of the OpenAI API for callers in this process, who want text and numbers instead of bytes. */
 export interface ChatCompletion {

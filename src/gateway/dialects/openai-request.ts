@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { AppError } from '../../platform/errors.ts';
 import { modelNamePattern, type Provider, type Target } from '../../routing/index.ts';
+import type { JsonObject } from '../json-object.ts';
 import type { DialectRequest } from '../model-call.ts';
 import { findMembers, lastSpan, type Span, splice } from './json-spans.ts';
 
@@ -15,9 +16,9 @@ export interface RequestRules {
   /** Throws AppError `bad_request` on a field that the gateway depends on. */
   check(request: JsonObject): void;
   estimateInputTokens(request: JsonObject): number;
+  /** Whether it may be sent twice; see `DialectRequest.repeatable`. Absent: always. */
+  isRepeatable?(request: JsonObject): boolean;
 }
-
-export type JsonObject = Readonly<Record<string, unknown>>;
 
 const includeUsage = Buffer.from('"include_usage":true');
 const wholeOption = Buffer.from('{"include_usage":true}');
@@ -60,6 +61,7 @@ class PassedRequest implements OpenAiRequest {
   readonly streamed: boolean;
   readonly outputBound: number | null;
   readonly hidesUsageEvent: boolean;
+  readonly repeatable: boolean;
   readonly #usageEdits: readonly Edit[];
   readonly #modelSpans: readonly Span[];
   readonly #rules: RequestRules;
@@ -70,6 +72,7 @@ class PassedRequest implements OpenAiRequest {
     this.streamed = rules.mayStream && parsed.stream === true;
     this.#rules = rules;
     this.outputBound = outputBoundOf(parsed);
+    this.repeatable = rules.isRepeatable?.(parsed) ?? true;
     const members = findMembers(bytes, ['model', 'stream_options']);
     // Every occurrence is replaced: whichever of equal keys the provider's parser takes, it is the one we allowed.
     this.#modelSpans = members.spans.filter((span) => span.key === 'model');
@@ -81,8 +84,12 @@ class PassedRequest implements OpenAiRequest {
   }
 
   /** Parses the bytes once more: it is seldom asked for, and parsed bodies of calls in flight take much memory. */
+  parsed(): JsonObject {
+    return parse(this.bytes);
+  }
+
   estimateInputTokens(): number {
-    return this.#rules.estimateInputTokens(parse(this.bytes));
+    return this.#rules.estimateInputTokens(this.parsed());
   }
 
   bodyFor(target: Target): Buffer {

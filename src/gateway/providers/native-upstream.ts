@@ -10,6 +10,7 @@ import type {
   UpstreamRequest,
   UpstreamTimeouts,
 } from '../upstream.ts';
+import { providerWires } from './provider-wires.ts';
 
 /** Connections to one provider. HTTP/1.1 carries one stream each, and a thousand streams at once are to be expected. */
 const connectionsPerProvider = 1_024;
@@ -22,15 +23,18 @@ interface Wire {
   readonly headers: readonly string[];
 }
 
-/** Servers that speak the OpenAI API: one pool of connections for each provider, so that one cannot starve another. */
-export function createOpenAiUpstream(timeouts: UpstreamTimeouts): Upstream {
-  const wires = new Map<string, Wire>();
+/**
+ * Providers that speak the dialect of the call get its bytes as they came. One pool of connections for each provider,
+ * so that one cannot starve another.
+ */
+export function createNativeUpstream(timeouts: UpstreamTimeouts): Upstream {
+  const wires = new Map<Provider, Wire>();
 
   const wireTo = (provider: Provider): Wire => {
-    const known = wires.get(provider.id);
+    const known = wires.get(provider);
     if (known) return known;
     const wire = openWire(provider, timeouts);
-    wires.set(provider.id, wire);
+    wires.set(provider, wire);
     if (wires.size > maxPools) {
       const [oldest] = wires;
       if (oldest) {
@@ -43,14 +47,15 @@ export function createOpenAiUpstream(timeouts: UpstreamTimeouts): Upstream {
 
   return {
     send(request, receiver) {
-      const wire = wireTo(request.provider);
+      const { call, target } = request;
+      const wire = wireTo(target.provider);
       const exchange = new Exchange(receiver);
       wire.pool.dispatch(
         {
-          path: wire.pathPrefix + request.path,
+          path: wire.pathPrefix + pathOf(request),
           method: 'POST',
           headers: headersOf(wire, request),
-          body: request.body,
+          body: call.request.bodyFor(target),
         },
         exchange,
       );
@@ -66,6 +71,7 @@ export function createOpenAiUpstream(timeouts: UpstreamTimeouts): Upstream {
 
 /** Follows one exchange. A class, because there is one for each call and its methods are not to be made each time. */
 class Exchange implements Dispatcher.DispatchHandler, UpstreamExchange {
+  readonly facts = null;
   readonly #receiver: UpstreamReceiver;
   #controller: Dispatcher.DispatchController | null = null;
   #over = false;
@@ -142,7 +148,6 @@ function openWire(provider: Provider, timeouts: UpstreamTimeouts): Wire {
       ...(provider.localAddressesAllowed ? {} : { lookup: lookUpRemote }),
     },
   });
-  const key = provider.apiKey === null ? [] : ['authorization', `Bearer ${provider.apiKey}`];
   return {
     pool,
     pathPrefix: url.pathname.replace(/\/+$/, ''),
@@ -153,14 +158,20 @@ function openWire(provider: Provider, timeouts: UpstreamTimeouts): Wire {
       'application/json, text/event-stream',
       'user-agent',
       'gatehouse',
-      ...key,
     ],
   };
 }
 
+function pathOf({ call, target }: UpstreamRequest): string {
+  const path = providerWires[target.provider.kind].nativePath(call.dialect.name, target);
+  if (path === null) throw new Error(`${target.provider.kind} does not speak ${call.dialect.name}`);
+  return path;
+}
+
 function headersOf(wire: Wire, request: UpstreamRequest): string[] {
-  const { correlationId, traceparent } = request.caller;
-  const headers = [...wire.headers, 'x-correlation-id', correlationId];
+  const { correlationId, traceparent } = request.call.caller;
+  const auth = providerWires[request.target.provider.kind].authHeaders(request.key);
+  const headers = [...wire.headers, ...auth, 'x-correlation-id', correlationId];
   if (traceparent !== undefined) headers.push('traceparent', traceparent);
   return headers;
 }

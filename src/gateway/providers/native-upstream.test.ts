@@ -3,13 +3,14 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Principal } from '../../access/index.ts';
 import type { Provider } from '../../routing/index.ts';
+import type { ModelCall } from '../model-call.ts';
 import type { UpstreamFailure } from '../upstream.ts';
-import { createOpenAiUpstream } from './openai.ts';
+import { createNativeUpstream } from './native-upstream.ts';
 
 let server: Server;
 let port: number;
 let requests = 0;
-const upstream = createOpenAiUpstream({ connectMs: 1_000, firstByteMs: 1_000, idleMs: 1_000 });
+const upstream = createNativeUpstream({ connectMs: 1_000, firstByteMs: 1_000, idleMs: 1_000 });
 
 beforeAll(async () => {
   server = createServer((request, response) => {
@@ -30,9 +31,9 @@ const providerAt = (baseUrl: string, localAddressesAllowed: boolean): Provider =
   name: 'p',
   kind: 'openai',
   baseUrl,
-  apiKey: 'sk-test',
+  keys: [{ value: 'sk-test', hint: null, weight: 1 }],
   keyProblem: null,
-  keyHint: null,
+  settings: {},
   localAddressesAllowed,
   source: 'stored',
   createdAt: new Date(0),
@@ -41,10 +42,12 @@ const providerAt = (baseUrl: string, localAddressesAllowed: boolean): Provider =
 /** @returns the reply's body, or how the exchange failed. */
 function ask(provider: Provider): Promise<string | UpstreamFailure> {
   const caller = { principal: {} as Principal, correlationId: 'correlation-1' };
+  const request = { bodyFor: () => Buffer.from('{}') };
+  const call = { caller, dialect: { name: 'openai-chat' }, request } as unknown as ModelCall;
   return new Promise((resolve) => {
     let text = '';
     upstream.send(
-      { provider, path: '/chat/completions', body: Buffer.from('{}'), caller },
+      { call, target: { tier: 'primary', provider, model: 'm', weight: 1 }, key: provider.keys[0] ?? null },
       {
         head: () => {},
         data: (chunk) => {
