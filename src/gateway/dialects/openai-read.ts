@@ -1,6 +1,7 @@
 import { AppError } from '../../platform/errors.ts';
 import type { AnsweredCall } from '../call-model.ts';
-import type { JsonObject, StreamSink } from '../model-call.ts';
+import type { JsonObject } from '../json-object.ts';
+import type { StreamSink } from '../model-call.ts';
 import { EventSplitter } from '../sse-events.ts';
 
 /** Reads replies of the OpenAI API for callers in this process, who want text and numbers instead of bytes. */
