@@ -86,9 +86,18 @@ const clientSchema = schema.pick({ HOST: true, PORT: true }).extend({
 /** A provider that is available because its own variable is set, with no further set-up. */
 export interface ProviderFromEnvironment {
   readonly name: string;
-  readonly kind: 'openai';
+  readonly kind:
+    | 'openai'
+    | 'azure'
+    | 'anthropic'
+    | 'gemini'
+    | 'bedrock'
+    | 'ollama'
+    | 'openai-compatible'
+    | 'kapa';
   readonly baseUrl: string;
   readonly apiKey: string | null;
+  readonly settings: { readonly awsRegion?: string; readonly projectId?: string };
 }
 
 export interface Config {
@@ -214,11 +223,11 @@ function providersIn(v: z.infer<typeof schema>): ProviderFromEnvironment[] {
     ['deepseek', v.DEEPSEEK_API_KEY, 'https://api.deepseek.com/v1'],
   ];
   const providers: ProviderFromEnvironment[] = known.flatMap(([name, apiKey, baseUrl]) =>
-    apiKey ? [{ name, kind: 'openai' as const, baseUrl, apiKey }] : [],
+    apiKey ? [{ name, kind: 'openai' as const, baseUrl, apiKey, settings: {} }] : [],
   );
   if (v.OLLAMA_BASE_URL) {
     const baseUrl = `${v.OLLAMA_BASE_URL.replace(/\/+$/, '').replace(/\/v1$/, '')}/v1`;
-    providers.push({ name: 'ollama', kind: 'openai', baseUrl, apiKey: null });
+    providers.push({ name: 'ollama', kind: 'openai', baseUrl, apiKey: null, settings: {} });
   }
   return providers;
 }

@@ -15,3 +15,4 @@ export { routingRoutes } from './routing.routes.ts';
 export { modelNamePattern } from './routing.schema.ts';
 export { createRouting, type Routing } from './routing.service.ts';
 export { createRoutingStore, type RoutingStore as RoutingRows } from './routing.store.ts';
+export type { GivenProvider } from './routing-rows.ts';

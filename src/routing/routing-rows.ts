@@ -1,17 +1,29 @@
-import type { ProviderFromEnvironment } from '../platform/config.ts';
-import type { Provider, Route } from './resolution.ts';
+import type { Provider, ProviderKind, ProviderSettings, Route } from './resolution.ts';
 import type { ProviderRow, RouteRow } from './routing.store.ts';
 
-export function environmentProvider(given: ProviderFromEnvironment): Provider {
+/** A provider that is there without a stored row: a variable named it, or a test. */
+export interface GivenProvider {
+  readonly name: string;
+  readonly kind: ProviderKind;
+  readonly baseUrl: string;
+  /** Null: the server asks for none. */
+  readonly apiKey: string | null;
+  /** In place of `apiKey`, where there are several. */
+  readonly apiKeys?: readonly { readonly value: string; readonly weight: number }[];
+  readonly settings?: ProviderSettings;
+}
+
+export function environmentProvider(given: GivenProvider): Provider {
+  const keys = given.apiKeys ?? (given.apiKey === null ? [] : [{ value: given.apiKey, weight: 1 }]);
   return {
     id: `environment:${given.name}`,
     tenantId: null,
     name: given.name,
     kind: given.kind,
     baseUrl: given.baseUrl.replace(/\/+$/, ''),
-    keys: given.apiKey === null ? [] : [{ value: given.apiKey, hint: null, weight: 1 }],
+    keys: keys.map(({ value, weight }) => ({ value, hint: null, weight })),
     keyProblem: null,
-    settings: {},
+    settings: given.settings ?? {},
     localAddressesAllowed: true,
     source: 'environment',
     createdAt: new Date(0),

@@ -1,6 +1,5 @@
 import type { Principal } from '../access/index.ts';
 import type { Clock } from '../platform/clock.ts';
-import type { ProviderFromEnvironment } from '../platform/config.ts';
 import { AppError, notFound } from '../platform/errors.ts';
 import { isUuid, type NewId } from '../platform/ids.ts';
 import type { Log } from '../platform/log.ts';
@@ -17,7 +16,7 @@ import {
   targetsInOrder,
 } from './resolution.ts';
 import type { ProviderRow, RouteRow, RoutingStore, SettingsScope } from './routing.store.ts';
-import { environmentProvider, routeOf, storedProvider } from './routing-rows.ts';
+import { environmentProvider, type GivenProvider, routeOf, storedProvider } from './routing-rows.ts';
 import { createRoutingSnapshot, type RoutingSnapshot } from './routing-snapshot.ts';
 
 export interface RoutingDependencies {
@@ -28,7 +27,7 @@ export interface RoutingDependencies {
   readonly random: Pick<Random, 'fraction'>;
   readonly log: Log;
   /** Providers that are there because their variables are set; a stored platform provider of the same name wins. */
-  readonly environmentProviders: readonly ProviderFromEnvironment[];
+  readonly environmentProviders: readonly GivenProvider[];
   /** Calls back for each committed change of providers and routes, and after each gap in hearing of them. */
   readonly subscribe: (onChange: () => void, onGap: () => void) => void;
 }

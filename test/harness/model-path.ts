@@ -15,13 +15,19 @@ import {
 } from '../../src/gateway/index.ts';
 import { createHttp, type HttpServer, streamError } from '../../src/http/index.ts';
 import { type Clock, systemClock } from '../../src/platform/clock.ts';
-import type { ProviderFromEnvironment } from '../../src/platform/config.ts';
 import { createIds } from '../../src/platform/ids.ts';
 import { createLog } from '../../src/platform/log.ts';
 import { createMetrics, type Metrics } from '../../src/platform/metrics.ts';
 import { systemRandom } from '../../src/platform/random.ts';
 import { createSecretBox } from '../../src/platform/secret-box.ts';
-import { createRouting, type Routing, type RoutingRows } from '../../src/routing/index.ts';
+import {
+  createRouting,
+  type GivenProvider,
+  type ProviderKind,
+  type ProviderSettings,
+  type Routing,
+  type RoutingRows,
+} from '../../src/routing/index.ts';
 
 /** A ledger row as the spool holds it. */
 export type SpooledRow = Readonly<Record<string, unknown>>;
@@ -40,9 +46,19 @@ export interface ModelPath {
   stop(): Promise<void>;
 }
 
+/** A provider for a test; what is absent is as for a bare address. */
+export interface ProviderOfTest {
+  readonly baseUrl: string;
+  /** `openai` when absent. */
+  readonly kind?: ProviderKind;
+  /** One key, `sk-test-upstream`, when absent; none when empty. */
+  readonly keys?: readonly { readonly value: string; readonly weight?: number }[];
+  readonly settings?: ProviderSettings;
+}
+
 export interface ModelPathOptions {
-  /** Providers by name, at these addresses. */
-  readonly providers?: Readonly<Record<string, string>>;
+  /** Providers by name: an address, or more than that. */
+  readonly providers?: Readonly<Record<string, string | ProviderOfTest>>;
   readonly routes?: Readonly<
     Record<string, readonly (readonly { provider: string; model: string; weight?: number }[])[]>
   >;
@@ -82,14 +98,6 @@ export async function startModelPath(options: ModelPathOptions): Promise<ModelPa
     dataDir,
     ...(options.spoolMaxBytes === undefined ? {} : { spoolMaxBytes: options.spoolMaxBytes }),
   });
-  const environmentProviders = Object.entries(options.providers ?? {}).map(
-    ([name, baseUrl]): ProviderFromEnvironment => ({
-      name,
-      kind: 'openai',
-      baseUrl,
-      apiKey: 'sk-test-upstream',
-    }),
-  );
   const routing = createRouting({
     store: memoryStore(options),
     secretBox: createSecretBox(Buffer.alloc(32, 1), systemRandom),
@@ -97,7 +105,7 @@ export async function startModelPath(options: ModelPathOptions): Promise<ModelPa
     newId,
     random: systemRandom,
     log,
-    environmentProviders,
+    environmentProviders: Object.entries(options.providers ?? {}).map(givenProvider),
     subscribe: () => {},
   });
   const steps: { step: Step; call: ModelCall }[] = [];
@@ -147,6 +155,18 @@ export async function startModelPath(options: ModelPathOptions): Promise<ModelPa
       await costs.stop();
       rmSync(dataDir, { recursive: true, force: true });
     },
+  };
+}
+
+function givenProvider([name, of]: [string, string | ProviderOfTest]): GivenProvider {
+  const given: ProviderOfTest = typeof of === 'string' ? { baseUrl: of } : of;
+  return {
+    name,
+    kind: given.kind ?? 'openai',
+    baseUrl: given.baseUrl,
+    apiKey: null,
+    apiKeys: (given.keys ?? [{ value: 'sk-test-upstream' }]).map((key) => ({ weight: 1, ...key })),
+    settings: given.settings ?? {},
   };
 }
 
