@@ -1,8 +1,9 @@
 import type { Dialect } from '../model-call.ts';
 import { estimateEmbeddingsInput } from './openai-estimate.ts';
 import { readOpenAiReply } from './openai-reply.ts';
-import { type RequestRules, refusal } from './openai-request.ts';
+import type { RequestRules } from './openai-request.ts';
 import { OpenAiStreamReader } from './openai-stream.ts';
+import { refusal } from './request-body.ts';
 
 /** OpenAI's embeddings (https://platform.openai.com/docs/api-reference/embeddings). */
 export const openAiEmbeddings: Dialect = {

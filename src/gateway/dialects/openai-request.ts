@@ -1,9 +1,8 @@
-import { isUtf8 } from 'node:buffer';
-import { AppError } from '../../platform/errors.ts';
-import { modelNamePattern, type Provider, type Target } from '../../routing/index.ts';
+import type { Provider, Target } from '../../routing/index.ts';
 import type { JsonObject } from '../json-object.ts';
 import type { DialectRequest } from '../model-call.ts';
 import { findMembers, lastSpan, type Span, splice } from './json-spans.ts';
+import { parseBody, type RequestBody, readRequestBody } from './request-body.ts';
 
 export interface OpenAiRequest extends DialectRequest {
   readonly model: string;
@@ -40,18 +39,9 @@ export function sendsUsageUnasked(provider: Provider): boolean {
  * @throws AppError `bad_request` naming the field, `unsupported_media_type` when there are no JSON bytes.
  */
 export function readOpenAiRequest(body: unknown, rules: RequestRules): OpenAiRequest {
-  if (!Buffer.isBuffer(body)) {
-    throw new AppError('unsupported_media_type', 'Send the request as application/json.');
-  }
-  const parsed = parse(body);
-  const { model, stream } = parsed;
-  if (typeof model !== 'string') throw refusal('model', 'must be a string: a route, or <provider>/<model>');
-  if (!modelNamePattern.test(model)) throw refusal('model', 'must be 1 to 200 characters without blanks');
-  if (stream !== undefined && stream !== null && typeof stream !== 'boolean') {
-    throw refusal('stream', 'must be true or false');
-  }
-  rules.check(parsed);
-  return new PassedRequest(body, parsed, rules);
+  const read = readRequestBody(body);
+  rules.check(read.parsed);
+  return new PassedRequest(read, rules);
 }
 
 /** A request on its way to providers: each gets the caller's bytes with its own model name in them. */
@@ -66,10 +56,10 @@ class PassedRequest implements OpenAiRequest {
   readonly #modelSpans: readonly Span[];
   readonly #rules: RequestRules;
 
-  constructor(bytes: Buffer, parsed: JsonObject, rules: RequestRules) {
+  constructor({ bytes, parsed, model, stream }: RequestBody, rules: RequestRules) {
     this.bytes = bytes;
-    this.model = String(parsed.model);
-    this.streamed = rules.mayStream && parsed.stream === true;
+    this.model = model;
+    this.streamed = rules.mayStream && stream;
     this.#rules = rules;
     this.outputBound = outputBoundOf(parsed);
     this.repeatable = rules.isRepeatable?.(parsed) ?? true;
@@ -85,7 +75,7 @@ class PassedRequest implements OpenAiRequest {
 
   /** Parses the bytes once more: it is seldom asked for, and parsed bodies of calls in flight take much memory. */
   parsed(): JsonObject {
-    return parse(this.bytes);
+    return parseBody(this.bytes);
   }
 
   estimateInputTokens(): number {
@@ -139,26 +129,4 @@ function outputBoundOf(parsed: JsonObject): number | null {
   if (typeof bound !== 'number' || !Number.isFinite(bound) || bound < 0) return null;
   const choices = typeof parsed.n === 'number' && parsed.n > 1 ? Math.min(parsed.n, 128) : 1;
   return Math.min(Math.ceil(bound) * choices, 10_000_000);
-}
-
-function parse(body: Buffer): Record<string, unknown> {
-  if (!isUtf8(body)) throw new AppError('bad_request', 'The body is not valid UTF-8.');
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(body.toString('utf8'));
-  } catch (cause) {
-    throw new AppError(
-      'bad_request',
-      `The body is not valid JSON: ${cause instanceof Error ? cause.message : String(cause)}`,
-      { cause },
-    );
-  }
-  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
-    throw new AppError('bad_request', 'The body must be a JSON object.');
-  }
-  return parsed as Record<string, unknown>;
-}
-
-export function refusal(path: string, message: string): AppError {
-  return new AppError('bad_request', `"${path}" ${message}.`, { errors: [{ path, message }] });
 }
