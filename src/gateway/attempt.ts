@@ -30,7 +30,7 @@ export type Outcome =
   /** It broke; `begun` when the caller has bytes of it already, so that no other target can take over. */
   | { readonly kind: 'broken'; readonly begun: boolean; readonly why: Breakage; readonly cause: unknown };
 
-export type Breakage = FailureKind | 'cancelled' | 'too_large' | 'malformed' | 'provider_error' | 'blocked';
+export type Breakage = FailureKind | 'cancelled' | 'provider_error' | 'blocked';
 
 /** An error page need not be longer to be understood. */
 const maxErrorBytes = 1024 * 1024;

@@ -129,11 +129,12 @@ function plainError(call: ModelCall, outcome: Outcome & { kind: 'broken' }, name
     case 'stopped':
       return new AppError('shutting_down', 'The server is stopping.', { cause });
     case 'blocked':
+    case 'unsupported':
       return cause instanceof AppError ? cause : new AppError('internal', 'internal error', { cause });
     case 'too_large':
       return new AppError('upstream_failed', `The reply of the provider "${name}" is larger than is taken.`);
     case 'malformed':
-      return new AppError('upstream_failed', `The provider "${name}" sent a stream that cannot be read.`, {
+      return new AppError('upstream_failed', `The provider "${name}" sent a reply that cannot be read.`, {
         cause,
       });
     case 'provider_error':

@@ -14,7 +14,15 @@ export type FailureKind =
   | 'first_byte_timeout'
   | 'idle_timeout'
   | 'connection'
-  | 'stopped';
+  | 'stopped'
+  /** The reply is larger than is taken, or cannot be read. */
+  | 'too_large'
+  | 'malformed'
+  /**
+   * The call asks for what a provider of this kind cannot be asked for. Nothing was sent, and it says nothing of the
+   * provider's health; `cause` is the AppError `invalid` that names the field. Another target may take the call.
+   */
+  | 'unsupported';
 
 /** The exchange broke; a reply with an error status is no failure in this sense. */
 export interface UpstreamFailure {
