@@ -1,5 +1,6 @@
-import type { Provider, ProviderKind, ProviderSettings, Route } from './resolution.ts';
+import type { Provider, ProviderKey, ProviderKind, ProviderSettings, Route } from './resolution.ts';
 import type { ProviderRow, RouteRow } from './routing.store.ts';
+import type { GivenKey } from './stored-keys.ts';
 
 /** A provider that is there without a stored row: a variable named it, or a test. */
 export interface GivenProvider {
@@ -9,7 +10,7 @@ export interface GivenProvider {
   /** Null: the server asks for none. */
   readonly apiKey: string | null;
   /** In place of `apiKey`, where there are several. */
-  readonly apiKeys?: readonly { readonly value: string; readonly weight: number }[];
+  readonly apiKeys?: readonly GivenKey[];
   readonly settings?: ProviderSettings;
 }
 
@@ -30,16 +31,20 @@ export function environmentProvider(given: GivenProvider): Provider {
   };
 }
 
-export function storedProvider(row: ProviderRow, apiKey: string | null, keyProblem: string | null): Provider {
+export function storedProvider(
+  row: ProviderRow,
+  keys: readonly ProviderKey[],
+  keyProblem: string | null,
+): Provider {
   return {
     id: row.id,
     tenantId: row.tenant_id,
     name: row.name,
     kind: row.kind,
     baseUrl: row.base_url,
-    keys: apiKey === null ? [] : [{ value: apiKey, hint: row.key_hint, weight: 1 }],
+    keys,
     keyProblem,
-    settings: {},
+    settings: row.settings,
     localAddressesAllowed: row.local_addresses_allowed,
     source: 'stored',
     createdAt: row.created_at,
@@ -51,8 +56,8 @@ export function routeOf(row: RouteRow): Route {
     id: row.id,
     tenantId: row.tenant_id,
     name: row.name,
-    strategy: 'weighted',
-    cache: { mode: 'off' },
+    strategy: row.strategy,
+    cache: row.cache,
     tiers: row.tiers,
     createdAt: row.created_at,
     updatedAt: row.updated_at,

@@ -8,6 +8,7 @@ import { createIds } from '../platform/ids.ts';
 import { createLog } from '../platform/log.ts';
 import { systemRandom } from '../platform/random.ts';
 import { createSecretBox } from '../platform/secret-box.ts';
+import type { DescribedProvider } from './provider-set-up.ts';
 import { createRouting, type Routing } from './routing.service.ts';
 import { createRoutingStore } from './routing.store.ts';
 
@@ -74,14 +75,19 @@ async function instance(masterKey = Buffer.alloc(32, 1)): Promise<Routing> {
   notifications.push(listener);
   return routing;
 }
-const given = (name: string, more: object = {}) => ({
-  name,
+const described = (more: Partial<DescribedProvider> = {}): DescribedProvider => ({
   kind: 'openai',
   baseUrl: 'https://models.example.com/v1',
-  apiKey: 'sk-test-0123456789abcdef',
+  keys: [{ value: 'sk-test-0123456789abcdef', weight: 1 }],
+  awsRegion: null,
+  projectId: null,
+  maxConcurrent: null,
+  timeouts: {},
   ...more,
 });
-const to = (provider: string, model = 'm') => [{ targets: [{ provider, model, weight: 1 }] }];
+const given = (name: string, more: Partial<DescribedProvider> = {}) => ({ name, ...described(more) });
+const key = (value: string, weight = 1) => [{ value, weight }];
+const to = (provider: string, model = 'm') => ({ tiers: [{ targets: [{ provider, model, weight: 1 }] }] });
 const keyUsed = (routing: Routing, who: Principal, model: string) =>
   routing.resolve(who, model).tiers[0]?.[0]?.provider.keys[0]?.value ?? null;
 
@@ -100,36 +106,34 @@ describe('providers', () => {
   it('are usable at once, with a key that is nowhere in the database', async () => {
     const routing = await instance();
     const provider = await routing.createProvider(acme, given('mine'));
-    expect(provider).toMatchObject({ keyHint: 'cdef', baseUrl: 'https://models.example.com/v1' });
+    expect(provider).toMatchObject({ keys: [{ hint: 'cdef' }], baseUrl: 'https://models.example.com/v1' });
     expect(keyUsed(routing, acme, 'mine/m')).toBe('sk-test-0123456789abcdef');
     const { rows } = await sql<{ row: string }>`select providers::text as row from providers`.execute(
       test.database.platform,
     );
     expect(rows[0]?.row).not.toContain('sk-test');
-    expect((await routing.createProvider(acme, given('short', { apiKey: 'tiny' }))).keys[0]?.hint).toBeNull();
-    expect((await routing.createProvider(acme, given('open', { apiKey: null }))).keys).toEqual([]);
+    expect(
+      (await routing.createProvider(acme, given('short', { keys: key('tiny') }))).keys[0]?.hint,
+    ).toBeNull();
+    expect((await routing.createProvider(acme, given('open', { keys: null }))).keys).toEqual([]);
   });
 
   it('of the platform win over the environment’s, and the tenant’s over both', async () => {
     const routing = await instance();
     expect(keyUsed(routing, acme, 'openai/m')).toBe('sk-env');
-    await routing.createProvider(owner, given('openai', { apiKey: 'sk-platform' }));
+    await routing.createProvider(owner, given('openai', { keys: key('sk-platform') }));
     expect(keyUsed(routing, acme, 'openai/m')).toBe('sk-platform');
-    await routing.createProvider(acme, given('openai', { apiKey: 'sk-tenant' }));
+    await routing.createProvider(acme, given('openai', { keys: key('sk-tenant') }));
     expect(keyUsed(routing, acme, 'openai/m')).toBe('sk-tenant');
     expect(keyUsed(routing, other, 'openai/m')).toBe('sk-platform');
   });
 
-  it('have one name each, an address that may be used, and a kind that is known', async () => {
+  it('have one name each, and an address that may be used', async () => {
     const routing = await instance();
     await routing.createProvider(acme, given('mine'));
     await expect(routing.createProvider(acme, given('mine'))).rejects.toMatchObject({ code: 'conflict' });
     await routing.createProvider(owner, given('shared'));
     await expect(routing.createProvider(owner, given('shared'))).rejects.toMatchObject({ code: 'conflict' });
-    await expect(routing.createProvider(acme, given('x', { kind: 'bedrock' }))).rejects.toMatchObject({
-      code: 'invalid',
-      errors: [{ path: 'kind' }],
-    });
     const local = { baseUrl: 'http://127.0.0.1:11434/v1' };
     await expect(routing.createProvider(acme, given('x', local))).rejects.toMatchObject({ code: 'invalid' });
     expect((await routing.createProvider(owner, given('local', local))).localAddressesAllowed).toBe(true);

@@ -1,9 +1,16 @@
 import { z } from 'zod';
 import { problemResponses, type Routes } from '../platform/api.ts';
 import { nextCursor, type Page, type PageCursor, pageOf, pageQuery } from '../platform/page.ts';
-import { type Provider, type Route, tierName } from './resolution.ts';
-import { modelName, providerBody, providerView, routeBody, routeView } from './routing.schema.ts';
+import {
+  modelName,
+  providerBody,
+  providerDescription,
+  providerView,
+  routeBody,
+  routeView,
+} from './routing.schema.ts';
 import type { Routing } from './routing.service.ts';
+import { describedProvider, routePlan, showProvider, showRoute } from './wire-form.ts';
 
 export function routingRoutes(routing: Routing): Routes {
   return (api) => {
@@ -13,6 +20,7 @@ export function routingRoutes(routing: Routing): Routes {
 }
 
 function providerRoutes(routing: Routing): Routes {
+  const params = z.object({ provider: z.string().max(100) });
   return (api) => {
     api.post(
       '/providers',
@@ -26,13 +34,9 @@ function providerRoutes(routing: Routing): Routes {
         },
       },
       async (request, reply) => {
-        const { name, kind, base_url, api_key } = request.body;
-        const provider = await routing.createProvider(request.principal, {
-          name,
-          kind,
-          baseUrl: base_url,
-          apiKey: api_key ?? null,
-        });
+        const { name } = request.body;
+        const given = { name, ...describedProvider(request.body) };
+        const provider = await routing.createProvider(request.principal, given);
         return reply.code(201).send(showProvider(provider));
       },
     );
@@ -57,6 +61,38 @@ function providerRoutes(routing: Routing): Routes {
       },
     );
 
+    api.get(
+      '/providers/:provider',
+      {
+        config: { access: { permission: 'providers:read' } },
+        schema: {
+          tags: ['Providers'],
+          summary: 'Show a provider by id or name',
+          params,
+          response: { 200: providerView, ...problemResponses },
+        },
+      },
+      async (request) => showProvider(routing.provider(request.principal, request.params.provider)),
+    );
+
+    api.put(
+      '/providers/:provider',
+      {
+        config: { access: { permission: 'providers:manage' } },
+        schema: {
+          tags: ['Providers'],
+          summary: 'Describe a provider anew; keys that are not given are kept',
+          params,
+          body: providerDescription,
+          response: { 200: providerView, ...problemResponses },
+        },
+      },
+      async (request) => {
+        const given = describedProvider(request.body);
+        return showProvider(await routing.putProvider(request.principal, request.params.provider, given));
+      },
+    );
+
     api.delete(
       '/providers/:provider',
       {
@@ -64,7 +100,7 @@ function providerRoutes(routing: Routing): Routes {
         schema: {
           tags: ['Providers'],
           summary: 'Delete a provider by id or name',
-          params: z.object({ provider: z.string().max(100) }),
+          params,
           response: { 204: z.null(), ...problemResponses },
         },
       },
@@ -92,7 +128,7 @@ function modelRouteRoutes(routing: Routing): Routes {
         },
       },
       async (request) =>
-        showRoute(await routing.putRoute(request.principal, request.params.name, request.body.tiers)),
+        showRoute(await routing.putRoute(request.principal, request.params.name, routePlan(request.body))),
     );
 
     api.get(
@@ -163,28 +199,4 @@ function pageFrom<Item extends { readonly id: string; readonly createdAt: Date }
   const rows = start < 0 ? [] : items.slice(start, start + page.limit);
   const cursors = rows.map((item) => ({ created_at: item.createdAt, id: item.id }));
   return { rows, next: nextCursor(cursors, page.limit) };
-}
-
-function showProvider(provider: Provider) {
-  return {
-    id: provider.id,
-    name: provider.name,
-    kind: provider.kind,
-    base_url: provider.baseUrl,
-    has_key: provider.keys.length > 0 || provider.keyProblem !== null,
-    key_hint: provider.keys[0]?.hint ?? null,
-    scope: provider.tenantId === null ? ('platform' as const) : ('tenant' as const),
-    source: provider.source,
-    created_at: provider.source === 'stored' ? provider.createdAt.toISOString() : null,
-  };
-}
-
-function showRoute(route: Route) {
-  return {
-    name: route.name,
-    scope: route.tenantId === null ? ('platform' as const) : ('tenant' as const),
-    tiers: route.tiers.map((tier, index) => ({ name: tierName(index), targets: [...tier.targets] })),
-    created_at: route.createdAt.toISOString(),
-    updated_at: route.updatedAt.toISOString(),
-  };
 }

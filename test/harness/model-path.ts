@@ -25,8 +25,10 @@ import {
   type GivenProvider,
   type ProviderKind,
   type ProviderSettings,
+  type RouteCache,
   type Routing,
   type RoutingRows,
+  type Strategy,
 } from '../../src/routing/index.ts';
 
 /** A ledger row as the spool holds it. */
@@ -56,12 +58,19 @@ export interface ProviderOfTest {
   readonly settings?: ProviderSettings;
 }
 
+export type TiersOfTest = readonly (readonly { provider: string; model: string; weight?: number }[])[];
+
+export interface RouteOfTest {
+  readonly tiers: TiersOfTest;
+  readonly strategy?: Strategy;
+  readonly cache?: RouteCache;
+}
+
 export interface ModelPathOptions {
   /** Providers by name: an address, or more than that. */
   readonly providers?: Readonly<Record<string, string | ProviderOfTest>>;
-  readonly routes?: Readonly<
-    Record<string, readonly (readonly { provider: string; model: string; weight?: number }[])[]>
-  >;
+  /** Routes by name: their tiers, or more than that. */
+  readonly routes?: Readonly<Record<string, TiersOfTest | RouteOfTest>>;
   readonly hooks?: GatewayHooks;
   readonly timeouts?: Partial<GatewayTimeouts>;
   readonly bounds?: Partial<InFlightBounds>;
@@ -186,11 +195,16 @@ function principalOfTest(): Principal {
 
 function memoryStore({ routes }: ModelPathOptions): RoutingRows {
   const at = new Date('2026-01-01T00:00:00Z');
-  const rows = Object.entries(routes ?? {}).map(([name, tiers], index) => ({
+  const rows = Object.entries(routes ?? {}).map(([name, of], index) => ({
     id: `route-${index}`,
     tenant_id: tenantId,
     name,
-    tiers: tiers.map((targets) => ({ targets: targets.map((target) => ({ weight: 1, ...target })) })),
+    strategy: 'weighted' as const,
+    cache: { mode: 'off' as const },
+    ...('tiers' in of ? of : {}),
+    tiers: ('tiers' in of ? of.tiers : of).map((targets) => ({
+      targets: targets.map((target) => ({ weight: 1, ...target })),
+    })),
     created_by: 'test',
     created_at: new Date(at.getTime() + index),
     updated_at: at,
@@ -199,6 +213,7 @@ function memoryStore({ routes }: ModelPathOptions): RoutingRows {
     allProviders: async () => [],
     allRoutes: async () => rows,
     insertProvider: async () => {},
+    updateProvider: async () => true,
     deleteProvider: async () => true,
     putRoute: async () => {},
     deleteRoute: async () => true,
