@@ -34,6 +34,7 @@ export {
   type Usage,
 } from './answer-store.ts';
 export { keyOf } from './cache-key.ts';
+export type { CachedReply } from './cached-reply.ts';
 export {
   type Entry,
   type EntryKind,
@@ -42,6 +43,13 @@ export {
   maxTags,
   type NewEntry,
 } from './entry.ts';
+export {
+  type CacheableCall,
+  type CacheableRoute,
+  createModelAnswers,
+  type ModelAnswers,
+  type ModelTurn,
+} from './model-answers.ts';
 export type { Removed } from './shared-level.ts';
 export type { Turn } from './turn.ts';
 export type { OpenOptions } from './turns.ts';

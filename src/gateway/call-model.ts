@@ -1,11 +1,14 @@
 import { requirePermission } from '../access/index.ts';
+import type { CachedReply, ModelTurn as CacheTurn } from '../cache/index.ts';
 import { noUsage } from '../costs/index.ts';
-import { AppError } from '../platform/errors.ts';
+import { AppError, type ErrorCode } from '../platform/errors.ts';
 import type { Resolution, Routing, Target } from '../routing/index.ts';
 import { type AccountDependencies, CallAccount, type Ending, type SettledCall } from './call-account.ts';
-import type { CachedReply, CacheTurn, GatewayHooks } from './hooks.ts';
+import type { GatewayHooks } from './hooks.ts';
 import type { InFlight, Reservation } from './in-flight.ts';
-import type { Answer, DialectName, ModelCall, StreamSink } from './model-call.ts';
+import type { Answer, DialectName, ModelCall, StreamSink, WholeAnswer } from './model-call.ts';
+import { RecordedStream } from './recorded-stream.ts';
+import { replay } from './replay.ts';
 import { StreamBroken, tryTargets } from './try-targets.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -65,18 +68,28 @@ export function createCallModel(deps: CallModelDependencies) {
     const account = new CallAccount(deps.accounts, call, resolution.route);
     let turn: CacheTurn | null = null;
     try {
-      turn = await lookInCache(call, resolution);
-      if (turn?.known) return { answer: answerFrom(turn.known), settled: null };
+      const opened = lookInCache(call, resolution);
+      turn = opened instanceof Promise ? await opened : opened;
+      if (turn?.known) return { answer: await replay(turn.known, call, sink), settled: null };
       const targets = chooseTargets(call, resolution);
-      const given = await callTargets(call, targets, account, sink);
+      const recorded = turn && call.streamed ? new RecordedStream(sink, turn) : null;
+      const given = await callTargets(call, targets, account, recorded ?? sink);
       const answer = await guardOutput(call, given);
       await settle(call, account, endingOf(answer));
-      remember(call, account, turn, answer);
-      return { answer, settled: account.settled };
+      if (turn === null) {
+        deps.onStep?.('remember', call);
+        return { answer, settled: account.settled };
+      }
+      const stale = isNoAnswer(answer) ? turn.stale() : null;
+      if (stale) return { answer: await replay(stale, call, sink), settled: account.settled };
+      remember(call, account, turn, recorded, answer);
+      return { answer: told(answer, turn), settled: account.settled };
     } catch (error) {
       await settle(call, account, endingOfError(error));
       if (error instanceof StreamBroken)
         return { answer: brokenStream(call, error), settled: account.settled };
+      const stale = turn && isProvidersFailure(error) ? turn.stale() : null;
+      if (stale) return { answer: await replay(stale, call, sink), settled: account.settled };
       throw error;
     } finally {
       turn?.release();
@@ -148,12 +161,22 @@ export function createCallModel(deps: CallModelDependencies) {
     return account.settle(ending);
   }
 
-  function remember(call: ModelCall, account: CallAccount, turn: CacheTurn | null, answer: Answer): void {
+  /** Keeps a complete answer as it left. A refusal would be the same for those who wait: they need not wait for it in turn. */
+  function remember(
+    call: ModelCall,
+    account: CallAccount,
+    turn: CacheTurn,
+    recorded: RecordedStream | null,
+    answer: Answer,
+  ): void {
     deps.onStep?.('remember', call);
-    if (turn === null || answer.kind !== 'whole' || answer.status >= 300) return;
+    const reply = answer.kind === 'streamed' ? (recorded?.reply(answer) ?? null) : replyOf(answer);
+    if (reply === null) {
+      turn.releaseAll();
+      return;
+    }
     turn.keep({
-      ...answer,
-      streamed: false,
+      ...reply,
       usage: account.settled?.usage ?? noUsage,
       costNanoUsd: account.settled?.costNanoUsd ?? null,
       storedAtMs: deps.accounts.clock.now().getTime(),
@@ -170,8 +193,31 @@ export function createCallModel(deps: CallModelDependencies) {
   return callModel;
 }
 
-function answerFrom(known: CachedReply): Answer {
-  return { ...known, kind: 'whole', status: 200, generatedBy: { ...known.generatedBy, tier: 'cached' } };
+function replyOf(answer: WholeAnswer): Omit<CachedReply, 'usage' | 'costNanoUsd' | 'storedAtMs'> | null {
+  if (answer.status !== 200) return null;
+  const { contentType, headers, body, generatedBy } = answer;
+  return { streamed: false, contentType, headers, body, generatedBy };
+}
+
+/** A whole answer with what its caller is told about the cache; a stream was told as it opened. */
+function told(answer: Answer, turn: CacheTurn): Answer {
+  return answer.kind === 'whole' ? { ...answer, headers: { ...answer.headers, ...turn.headers } } : answer;
+}
+
+/** Refusals that say nothing about the request: every provider was too busy. */
+function isNoAnswer(answer: Answer): boolean {
+  return answer.kind === 'whole' && (answer.status === 429 || answer.status === 408);
+}
+
+const providersFailures: readonly string[] = [
+  'upstream_failed',
+  'upstream_timeout',
+  'upstream_rejected',
+  'dependency_down',
+] satisfies ErrorCode[];
+
+function isProvidersFailure(error: unknown): boolean {
+  return error instanceof AppError && providersFailures.includes(error.code);
 }
 
 function endingOf(answer: Answer): Ending {

@@ -1,6 +1,6 @@
-import type { TokenUsage } from '../costs/index.ts';
+import type { ModelTurn as CacheTurn } from '../cache/index.ts';
 import type { Resolution } from '../routing/index.ts';
-import type { GeneratedBy, ModelCall, WholeAnswer } from './model-call.ts';
+import type { ModelCall, WholeAnswer } from './model-call.ts';
 
 /**
  * What guardrails and caches may do to a call; compose supplies them, and without one its step passes everything.
@@ -26,32 +26,9 @@ export interface StreamGuard {
 }
 
 export interface AnswerCache {
-  /** Takes a call's turn: gives its answer, or lets it make one. Null: answers of this call are not kept. */
+  /**
+   * Takes a call's turn: gives its answer, or lets it make one. Null: answers of this call are not kept.
+   * @throws AppError `bad_request` when the caller's wish about the cache is not one.
+   */
   open(call: ModelCall, resolution: Resolution): CacheTurn | null | Promise<CacheTurn | null>;
-}
-
-/** One call's dealings with the cache. Ends with `keep` or `release`. */
-export interface CacheTurn {
-  /** An answer in place of a call. */
-  readonly known: CachedReply | null;
-  /** Told of a complete answer; must not throw. */
-  keep(reply: CachedReply): void;
-  /** The call ended without an answer to keep, so that somebody else may try. A second ending is ignored. */
-  release(): void;
-  /** When every target failed: an answer past its time, if there is one. */
-  stale(): CachedReply | null;
-}
-
-/** An answer as it left, whole or as a stream with its end mark. */
-export interface CachedReply {
-  readonly streamed: boolean;
-  readonly contentType: string;
-  readonly headers: WholeAnswer['headers'];
-  readonly body: Buffer;
-  readonly generatedBy: GeneratedBy;
-  readonly usage: TokenUsage;
-  /** What the call cost that made it, nano-dollars; null without a price. */
-  readonly costNanoUsd: bigint | null;
-  /** When it was made, milliseconds since 1970. */
-  readonly storedAtMs: number;
 }

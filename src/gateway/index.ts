@@ -1,6 +1,6 @@
 export { type Step, steps } from './call-model.ts';
 export { createGateway, defaultTimeouts, type Gateway, type GatewayTimeouts } from './gateway.ts';
-export type { AnswerCache, CachedReply, CacheTurn, GatewayHooks, StreamGuard } from './hooks.ts';
+export type { AnswerCache, GatewayHooks, StreamGuard } from './hooks.ts';
 export { defaultInFlightBounds, type InFlightBounds } from './in-flight.ts';
 export type {
   ChatAnswer,

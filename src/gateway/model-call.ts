@@ -25,6 +25,8 @@ export interface ModelCall {
   readonly streamed: boolean;
   readonly dialect: Dialect;
   readonly request: DialectRequest;
+  /** Of the request over HTTP; absent for a call made in this process. */
+  readonly headers?: Readonly<Record<string, string | readonly string[] | undefined>> | undefined;
   readonly cancellation: Cancellation;
 }
 

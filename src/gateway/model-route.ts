@@ -92,6 +92,7 @@ async function answer(
         streamed: understood.streamed,
         dialect: route.dialect,
         request: understood,
+        headers: request.headers,
         cancellation,
       },
       output,
