@@ -13,6 +13,7 @@ import { createIndexFeed } from './index-feed.store.ts';
 import { createIngestStore } from './ingest.store.ts';
 import { createIngest, type IndexNow, type ParseFile } from './ingest.ts';
 import { createIngestMetrics } from './ingest-metrics.ts';
+import { createKnowledgeVersionStore } from './knowledge-version.store.ts';
 import { createLooseBlobsStore } from './loose-blobs.store.ts';
 import { createPassagesStore } from './passages.store.ts';
 import { createReceivedFiles } from './received-files.ts';
@@ -99,6 +100,7 @@ export function createKnowledge(deps: KnowledgeDependencies) {
     }),
     /** What search and answers read, as the caller. */
     passages: createPassagesStore(database),
+    ...createKnowledgeVersionStore(database),
     /** What the indexer reads, as the platform. */
     indexFeed: createIndexFeed(database),
     /** Brings accepted work back to life; after the jobs have started. */
