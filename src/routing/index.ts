@@ -1,4 +1,10 @@
 export { isLocalAddress } from './address-policy.ts';
+export type { BreakerState } from './health/breaker.ts';
+export type { BreakerNews, HealthShare } from './health/health-news.ts';
+export type { HealthRules } from './health/provider-records.ts';
+export { createTargetHealth, type TargetHealth } from './health/target-health.ts';
+export type { TargetStatus } from './health/target-record.ts';
+export type { Refusal, Visit, VisitEnd } from './health/visit.ts';
 export {
   type Provider,
   type ProviderKey,
@@ -16,3 +22,5 @@ export { modelNamePattern } from './routing.schema.ts';
 export { createRouting, type Routing } from './routing.service.ts';
 export { createRoutingStore, type RoutingStore as RoutingRows } from './routing.store.ts';
 export type { GivenProvider } from './routing-rows.ts';
+export { type CallFacts, onlyTarget, type PreferredTier, type TargetKnowledge } from './target-order.ts';
+export { drawOne } from './weighted-draw.ts';
