@@ -25,6 +25,8 @@ export interface TargetStatus {
 export interface KeyRecord {
   /** Null for a provider that asks for none. */
   readonly key: ProviderKey | null;
+  /** Its share of the calls. */
+  readonly weight: number;
   readonly breaker: Breaker;
 }
 
@@ -65,7 +67,7 @@ export class TargetRecord {
     };
     this.breaker = newBreaker();
     const keys = provider.keys.length === 0 ? [null] : provider.keys;
-    this.keys = keys.map((key) => ({ key, breaker: newBreaker() }));
+    this.keys = keys.map((key) => ({ key, weight: key?.weight ?? 1, breaker: newBreaker() }));
   }
 
   answered(ms: number, streamed: boolean): void {

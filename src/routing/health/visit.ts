@@ -1,6 +1,7 @@
 import type { Clock } from '../../platform/clock.ts';
 import type { Random } from '../../platform/random.ts';
 import type { ProviderKey } from '../resolution.ts';
+import { drawOne } from '../weighted-draw.ts';
 import type { BreakerPass } from './breaker.ts';
 import type { ProviderRecord } from './provider-records.ts';
 import type { KeyRecord, TargetRecord } from './target-record.ts';
@@ -142,12 +143,5 @@ function chooseKey(
   const usable = keys.filter(
     ({ key, breaker }) => breaker.admits(nowMs) && (key === null || !refused.includes(key)),
   );
-  const total = usable.reduce((sum, { key }) => sum + (key?.weight ?? 1), 0);
-  let at = usable.length < 2 ? 0 : random.fraction() * total;
-  return (
-    usable.find(({ key }) => {
-      at -= key?.weight ?? 1;
-      return at < 0;
-    }) ?? usable.at(-1)
-  );
+  return usable[drawOne(usable, random.fraction)];
 }
