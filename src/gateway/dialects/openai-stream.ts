@@ -1,6 +1,7 @@
 import { estimateTokensOfBytes } from '../../costs/index.ts';
 import type { ReplyFacts, StreamReader } from '../model-call.ts';
-import { findMembers, lastSpan } from './json-spans.ts';
+import { memberOpens, membersOf, stringLength } from './event-members.ts';
+import { lastSpan } from './json-spans.ts';
 import { responseModel } from './openai-reply.ts';
 import { readOpenAiUsage } from './openai-usage.ts';
 
@@ -10,7 +11,7 @@ const writtenMembers = ['"content"', '"arguments"', '"reasoning_content"', '"rea
 /**
  * Reads the events of a chat stream (https://platform.openai.com/docs/api-reference/chat-streaming). Only the first
  * event and the one with the usage are parsed; the others are searched for what matters, because every token of every
- * stream passes here. A quotation mark inside a text is escaped, so `"usage":{` can only be a member.
+ * stream passes here.
  */
 export class OpenAiStreamReader implements StreamReader {
   finished = false;
@@ -85,47 +86,6 @@ export class OpenAiStreamReader implements StreamReader {
       return;
     }
   }
-}
-
-/** Where the value of the first such member behind `from` begins, or -1. */
-function valueAt(event: string, member: string, from: number): number {
-  for (let at = event.indexOf(member, from); at >= 0; at = event.indexOf(member, at + 1)) {
-    let next = skipSpaces(event, at + member.length);
-    // The same text as a value, such as {"content":"usage"}, is not followed by a colon.
-    if (event.charCodeAt(next) !== 0x3a) continue;
-    next = skipSpaces(event, next + 1);
-    return next;
-  }
-  return -1;
-}
-
-function memberOpens(event: string, member: string, opening: string, from: number): boolean {
-  const at = valueAt(event, member, from);
-  return at >= 0 && event[at] === opening;
-}
-
-/** Length of a member's string value as it is written, 0 when it is none. */
-function stringLength(event: string, member: string, from: number): number {
-  const at = valueAt(event, member, from);
-  if (at < 0 || event.charCodeAt(at) !== 0x22) return 0;
-  let end = at + 1;
-  for (; end < event.length; end++) {
-    const code = event.charCodeAt(end);
-    if (code === 0x5c) end++;
-    else if (code === 0x22) break;
-  }
-  return end - at - 1;
-}
-
-function skipSpaces(event: string, from: number): number {
-  let at = from;
-  while (event.charCodeAt(at) === 0x20) at++;
-  return at;
-}
-
-function membersOf(event: string, wanted: readonly string[]) {
-  const bytes = Buffer.from(event.slice(event.indexOf(':') + 1), 'latin1');
-  return { bytes, members: findMembers(bytes, wanted) };
 }
 
 function parsed(text: string): unknown {
