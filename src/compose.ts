@@ -133,6 +133,7 @@ export async function compose(
     newId,
     random,
     log,
+    knowledge: { latencyMs: () => null, estimate: costs.estimate },
     environmentProviders: config.environmentProviders,
     subscribe: (onChange, onGap) => notifications.subscribe('routing_changed', onChange, onGap),
   });

@@ -56,6 +56,7 @@ beforeAll(async () => {
     newId,
     random: systemRandom,
     log,
+    knowledge: { latencyMs: () => null, estimate: costs.estimate },
     environmentProviders: [],
     subscribe: () => {},
   });

@@ -2,8 +2,9 @@ import { requirePermission } from '../access/index.ts';
 import type { CachedReply, ModelTurn as CacheTurn } from '../cache/index.ts';
 import { noUsage } from '../costs/index.ts';
 import { AppError, type ErrorCode } from '../platform/errors.ts';
-import type { Resolution, Routing, Target } from '../routing/index.ts';
+import { onlyTarget, type Resolution, type Routing, type Target } from '../routing/index.ts';
 import { type AccountDependencies, CallAccount, type Ending, type SettledCall } from './call-account.ts';
+import { choiceFacts, expectedUsage } from './choice-facts.ts';
 import type { GatewayHooks } from './hooks.ts';
 import type { InFlight, Reservation } from './in-flight.ts';
 import type { Answer, DialectName, ModelCall, StreamSink, WholeAnswer } from './model-call.ts';
@@ -49,10 +50,6 @@ export interface AnsweredCall {
 }
 
 export type CallModel = ReturnType<typeof createCallModel>;
-
-/** Bound on output that is assumed where the caller sets none, for holding budget only. */
-const assumedOutputTokens = 1_024;
-const bytesPerToken = 4;
 
 /**
  * The one way to a model: every route that reaches one, and every answer made in process, calls this function.
@@ -120,12 +117,7 @@ export function createCallModel(deps: CallModelDependencies) {
       );
     }
     const first = resolution.tiers[0]?.[0];
-    const usage = {
-      ...noUsage,
-      inputTokens: Math.ceil(call.request.bytes.length / bytesPerToken),
-      outputTokens: call.dialect.operation === 'chat' ? (call.request.outputBound ?? assumedOutputTokens) : 0,
-    };
-    const estimate = first ? deps.estimate(first, usage) : null;
+    const estimate = first ? deps.estimate(first, expectedUsage(call)) : null;
     const { tenantId } = call.caller.principal;
     const { cancellation } = call;
     return deps.inFlight.reserve(
@@ -141,7 +133,8 @@ export function createCallModel(deps: CallModelDependencies) {
 
   function chooseTargets(call: ModelCall, resolution: Resolution): readonly Target[] {
     deps.onStep?.('choose_targets', call);
-    return deps.routing.targetsOf(resolution);
+    // Most routes have one target, and then nothing has to be found out.
+    return onlyTarget(resolution) ?? deps.routing.targetsOf(resolution, choiceFacts(call));
   }
 
   function callTargets(call: ModelCall, targets: readonly Target[], account: CallAccount, sink: StreamSink) {

@@ -1,6 +1,7 @@
 import { noUsage, type TokenUsage } from '../costs/index.ts';
 import { AppError } from '../platform/errors.ts';
 import type { NewId } from '../platform/ids.ts';
+import type { PreferredTier } from '../routing/index.ts';
 import type { AnsweredCall, CallModel } from './call-model.ts';
 import { Cancellation } from './cancellation.ts';
 import { openAiChat } from './dialects/openai-chat.ts';
@@ -20,6 +21,8 @@ export interface ChatRequest {
   readonly messages: readonly { readonly role: 'system' | 'user' | 'assistant'; readonly content: string }[];
   readonly maxTokens?: number;
   readonly temperature?: number;
+  /** The tier to begin with, where the route has it. */
+  readonly prefer?: PreferredTier | undefined;
 }
 
 export interface ChatAnswer {
@@ -74,7 +77,7 @@ export function createInProcessModels(deps: {
 }): InProcessModels {
   const call = async (
     caller: InProcessCaller,
-    asked: Pick<ModelCall, 'permission' | 'model' | 'streamed' | 'dialect' | 'request'>,
+    asked: Pick<ModelCall, 'permission' | 'model' | 'streamed' | 'dialect' | 'request' | 'prefer'>,
     sink: StreamSink,
   ): Promise<AnsweredCall> => {
     const cancellation = new Cancellation();
@@ -101,10 +104,11 @@ export function createInProcessModels(deps: {
     async chat(caller, asked, onText) {
       const text = new ChatText(onText ?? (() => {}));
       const streamed = onText !== undefined;
-      const request = ownChatRequest({ ...asked, stream: streamed });
+      const { prefer, ...body } = asked;
+      const request = ownChatRequest({ ...body, stream: streamed });
       const answered = await call(
         caller,
-        { permission: 'queries:run', model: asked.model, streamed, dialect: openAiChat, request },
+        { permission: 'queries:run', model: asked.model, streamed, dialect: openAiChat, request, prefer },
         text,
       );
       const { answer, settled } = answered;

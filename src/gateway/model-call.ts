@@ -1,7 +1,7 @@
 import type { Permission, Principal } from '../access/index.ts';
 import type { Operation, TokenUsage } from '../costs/index.ts';
 import type { AppError } from '../platform/errors.ts';
-import type { Target } from '../routing/index.ts';
+import type { PreferredTier, Target } from '../routing/index.ts';
 import type { Cancellation } from './cancellation.ts';
 import type { JsonObject } from './json-object.ts';
 import type { Translation } from './translation/translation.ts';
@@ -27,6 +27,8 @@ export interface ModelCall {
   readonly request: DialectRequest;
   /** Of the request over HTTP; absent for a call made in this process. */
   readonly headers?: Readonly<Record<string, string | readonly string[] | undefined>> | undefined;
+  /** The tier to begin with, where the route has it. */
+  readonly prefer?: PreferredTier | undefined;
   readonly cancellation: Cancellation;
 }
 

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createPriceCatalogue } from '../costs/index.ts';
 import { answerModelOf, defaultChatModels, embeddingModelOf } from './answer-model.ts';
-import { type Provider, type Route, type Target, targetsInOrder } from './resolution.ts';
+import type { Provider, Route } from './resolution.ts';
 import { createRoutingSnapshot } from './routing-snapshot.ts';
 
 const acme = 'tenant-acme';
@@ -40,8 +40,6 @@ const resolved = (snapshot: ReturnType<typeof createRoutingSnapshot>, tenantId: 
   const target = found?.tiers[0]?.[0];
   return found && `${found.route} ${target?.provider.id} ${target?.model}`;
 };
-
-const plain = { route: null, strategy: 'weighted', cache: { mode: 'off' }, version: '' } as const;
 
 describe('a model name', () => {
   const snapshot = createRoutingSnapshot(
@@ -108,47 +106,6 @@ describe('a model name', () => {
         }
       }),
     );
-  });
-});
-
-describe('the order of targets', () => {
-  const target = (tier: string, model: string, weight: number): Target => ({
-    tier,
-    model,
-    weight,
-    provider: provider('p'),
-  });
-  const weights = fc.array(fc.array(fc.integer({ min: 1, max: 100 }), { minLength: 1, maxLength: 5 }), {
-    minLength: 1,
-    maxLength: 4,
-  });
-
-  it('has each target once, tier by tier', () => {
-    fc.assert(
-      fc.property(
-        weights,
-        fc.infiniteStream(fc.double({ min: 0, max: 0.9999999, noNaN: true })),
-        (given, draws) => {
-          const tiers = given.map((tier, t) =>
-            tier.map((weight, n) => target(String(t), `${t}-${n}`, weight)),
-          );
-          const order = targetsInOrder({ ...plain, tiers }, () => draws.next().value);
-          expect(order.map(({ tier }) => tier)).toEqual(tiers.flat().map(({ tier }) => tier));
-          expect(new Set(order)).toEqual(new Set(tiers.flat()));
-        },
-      ),
-    );
-  });
-
-  it('gives each target of a tier its share of first turns', () => {
-    const tiers = [[target('primary', 'a', 1), target('primary', 'b', 3), target('primary', 'c', 6)]];
-    const first: Record<string, number> = {};
-    for (let n = 0; n < 1_000; n++) {
-      // Every thousandth of the range once: the shares are exact, not a matter of luck.
-      const model = targetsInOrder({ ...plain, tiers }, () => n / 1_000)[0]?.model ?? '';
-      first[model] = (first[model] ?? 0) + 1;
-    }
-    expect(first).toEqual({ a: 100, b: 300, c: 600 });
   });
 });
 

@@ -122,29 +122,3 @@ export const maxTiers = 5;
 export function tierName(index: number): string {
   return namedTiers[index] ?? `tier_${index + 1}`;
 }
-
-/**
- * The order in which a call tries its targets: tier by tier, and within a tier drawn by weight, so that the first one
- * is chosen with its share of the weights and the others stand by.
- * @param fraction gives a number in [0, 1).
- */
-export function targetsInOrder(resolution: Resolution, fraction: () => number): readonly Target[] {
-  const [first] = resolution.tiers;
-  if (first && resolution.tiers.length === 1 && first.length === 1) return first;
-  return resolution.tiers.flatMap((tier) => drawnByWeight(tier, fraction));
-}
-
-function drawnByWeight(tier: readonly Target[], fraction: () => number): Target[] {
-  const left = [...tier];
-  const drawn: Target[] = [];
-  while (left.length > 0) {
-    let at = fraction() * left.reduce((total, target) => total + target.weight, 0);
-    const index = left.findIndex((target) => {
-      at -= target.weight;
-      return at < 0;
-    });
-    // Adding up fractions may fall short of the total by the last bit; then it is the last one's turn.
-    drawn.push(...left.splice(index < 0 ? left.length - 1 : index, 1));
-  }
-  return drawn;
-}

@@ -65,6 +65,7 @@ async function instance(masterKey = Buffer.alloc(32, 1)): Promise<Routing> {
     newId,
     random: systemRandom,
     log,
+    knowledge: { latencyMs: () => null, estimate: () => null },
     environmentProviders: [
       { name: 'openai', kind: 'openai', baseUrl: 'https://api.openai.com/v1/', apiKey: 'sk-env' },
     ],

@@ -9,12 +9,13 @@ import { answerModelOf, embeddingModelOf } from './answer-model.ts';
 import { oneAtATime } from './one-at-a-time.ts';
 import { createOpenProviders } from './open-providers.ts';
 import { createProviderSetUp } from './provider-set-up.ts';
-import { type Provider, type Resolution, type Route, type Target, targetsInOrder } from './resolution.ts';
+import type { Provider, Resolution, Route, Target } from './resolution.ts';
 import { createRouteSetUp } from './route-set-up.ts';
 import type { RoutingStore } from './routing.store.ts';
 import { environmentProvider, type GivenProvider, routeOf } from './routing-rows.ts';
 import { createRoutingSnapshot, type RoutingSnapshot } from './routing-snapshot.ts';
 import { settingsOwner } from './settings-owner.ts';
+import { type CallFacts, type TargetKnowledge, targetsInOrder } from './target-order.ts';
 
 export interface RoutingDependencies {
   readonly store: RoutingStore;
@@ -25,6 +26,7 @@ export interface RoutingDependencies {
   readonly log: Log;
   /** Providers that are there because their variables are set; a stored platform provider of the same name wins. */
   readonly environmentProviders: readonly GivenProvider[];
+  readonly knowledge: TargetKnowledge;
   /** Calls back for each committed change of providers and routes, and after each gap in hearing of them. */
   readonly subscribe: (onChange: () => void, onGap: () => void) => void;
 }
@@ -81,8 +83,8 @@ export function createRouting(deps: RoutingDependencies) {
       return resolution;
     },
     /** The resolution's targets in the order in which this call tries them. */
-    targetsOf: (resolution: Resolution): readonly Target[] =>
-      targetsInOrder(resolution, deps.random.fraction),
+    targetsOf: (resolution: Resolution, facts: CallFacts): readonly Target[] =>
+      targetsInOrder(resolution, facts, deps.knowledge, deps.random.fraction),
     answerModelFor: (principal: Pick<Principal, 'tenantId'>) => answerModelOf(snapshot, principal.tenantId),
     embeddingModelFor: (principal: Pick<Principal, 'tenantId'>) =>
       embeddingModelOf(snapshot, principal.tenantId),

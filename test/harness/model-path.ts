@@ -29,6 +29,7 @@ import {
   type Routing,
   type RoutingRows,
   type Strategy,
+  type TargetKnowledge,
 } from '../../src/routing/index.ts';
 
 /** A ledger row as the spool holds it. */
@@ -76,6 +77,8 @@ export interface ModelPathOptions {
   readonly bounds?: Partial<InFlightBounds>;
   readonly clock?: Clock;
   readonly spoolMaxBytes?: number;
+  /** What routes of the strategy `least_latency` go by; nobody knows any when absent. */
+  readonly latencyMs?: TargetKnowledge['latencyMs'];
 }
 
 const tenantId = '01920000-0000-7000-8000-000000000001';
@@ -114,6 +117,7 @@ export async function startModelPath(options: ModelPathOptions): Promise<ModelPa
     newId,
     random: systemRandom,
     log,
+    knowledge: { latencyMs: options.latencyMs ?? (() => null), estimate: costs.estimate },
     environmentProviders: Object.entries(options.providers ?? {}).map(givenProvider),
     subscribe: () => {},
   });

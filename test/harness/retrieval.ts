@@ -117,6 +117,7 @@ export async function startRetrievalServer(
     newId,
     random: systemRandom,
     log,
+    knowledge: { latencyMs: () => null, estimate: costs.estimate },
     environmentProviders: baseUrl
       ? [{ name: 'sim', kind: 'openai', baseUrl, apiKey: 'sk-test-upstream' }]
       : [],
