@@ -1,6 +1,7 @@
 import { type JsonSchema, sampleOfSchema } from './json-samples.ts';
 import { answerFromPassages, readSourcedQuestion, type SourcePassage, sentencesOf } from './passages.ts';
 import { createSeededRandom, pick, type SeededRandom } from './seeded.ts';
+import { firstTokens, tokenEnds } from './tokens.ts';
 
 /**
  * What a simulated model says, in no provider's wire format. The wire formats read a request into a Conversation and
@@ -117,6 +118,14 @@ function proseAbout(
     words += sentence.split(' ').length;
   }
   return sentences.join(' ');
+}
+
+/** Seeded sentences of exactly that many tokens; the last is cut short. */
+export function proseOfTokens(tokens: number, random: SeededRandom): string {
+  let text = '';
+  // A word of these with its space has at most twelve characters and at least one token.
+  while (text.length < tokens * 12) text += `${text === '' ? '' : ' '}${seededSentence(random)}`;
+  return firstTokens(text, tokenEnds(text), tokens);
 }
 
 /** The first 80 characters on one line, closed like a sentence. */

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { z } from 'zod';
 import { readBody } from './exchange.ts';
-import type { FaultInput, Faults } from './faults.ts';
+import type { FaultInput, FaultSchedule, Faults } from './faults.ts';
 import type { Journal } from './journal.ts';
 import type { Pace } from './options.ts';
 
@@ -23,7 +23,8 @@ export interface Controls {
 
 /**
  * What another process drives the simulator with:
- * `GET /__sim/journal?limit=100`, `GET|POST|DELETE /__sim/faults`, `POST /__sim/pace`, `POST /__sim/reset`.
+ * `GET /__sim/journal?limit=100`, `GET|POST|DELETE /__sim/faults`, `GET|POST|DELETE /__sim/schedule`,
+ * `POST /__sim/pace`, `POST /__sim/reset`.
  */
 export async function serveControl(
   request: IncomingMessage,
@@ -61,6 +62,14 @@ function obey(command: string, query: URLSearchParams, body: () => unknown, cont
     case 'DELETE /__sim/faults':
       faults.set(null);
       return { faults: [] };
+    case 'GET /__sim/schedule':
+      return { schedules: faults.schedules() };
+    case 'POST /__sim/schedule':
+      faults.schedule(body() as FaultSchedule | FaultSchedule[] | null);
+      return { schedules: faults.schedules() };
+    case 'DELETE /__sim/schedule':
+      faults.schedule(null);
+      return { schedules: [] };
     case 'POST /__sim/pace':
       return controls.setPace(withoutUndefined(paceSchema.parse(body())));
     case 'POST /__sim/reset':

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Fault } from './faults.ts';
 import type { JournalCall } from './journal.ts';
+import { spoiledMark } from './model-call.ts';
 import { ProviderError } from './provider-error.ts';
 
 /** One request being answered: its socket side, its journal entry and the fault it has met. */
@@ -13,14 +14,14 @@ export interface Exchange {
   fault: Fault | undefined;
   /** Headers on every reply of this exchange. */
   headers: Record<string, string>;
-  /** The simulator itself tore the connection, so its close is not the client's doing. */
-  torn: boolean;
+  /** The simulator itself breaks the reply off, so its end is not the client's doing. */
+  broken: boolean;
 }
 
 export const maxBodyBytes = 32 * 1024 * 1024;
 const maxHangMs = 600_000;
 
-/** The request's whole body. Throws ProviderError 413 past 32 MiB; rejects when the client leaves before its end. */
+/** The request's whole body. Throws ProviderError past 32 MiB; rejects when the client leaves before its end. */
 export function readBody(request: IncomingMessage): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
@@ -31,7 +32,7 @@ export function readBody(request: IncomingMessage): Promise<Buffer> {
     });
     request.on('end', () => {
       if (bytes > maxBodyBytes) {
-        reject(new ProviderError(413, `A request may have at most ${maxBodyBytes} bytes.`));
+        reject(new ProviderError('too-large', `A request may have at most ${maxBodyBytes} bytes.`));
       } else resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks));
     });
     request.on('error', reject);
@@ -61,48 +62,44 @@ export async function hang(exchange: Exchange): Promise<void> {
 /** Drops the connection; what the kernel has taken still arrives. */
 export function tear(exchange: Exchange): void {
   if (exchange.response.destroyed) return;
-  exchange.torn = true;
+  exchange.broken = true;
   exchange.response.destroy();
 }
 
 /** Drops the connection with a TCP reset. */
 export function resetConnection(exchange: Exchange): void {
-  exchange.torn = true;
+  if (exchange.response.destroyed) return;
+  exchange.broken = true;
   exchange.request.socket.resetAndDestroy();
 }
 
+/** Says that nothing more will come, and leaves the other half of the connection open until the client closes it. */
+export async function closeOwnHalf(exchange: Exchange): Promise<void> {
+  if (exchange.response.destroyed) return;
+  exchange.broken = true;
+  exchange.request.socket.end();
+  await hang(exchange);
+}
+
 /** Writes to the reply and waits while the reader is slow. False once the connection is gone. */
-export async function write(exchange: Exchange, text: string): Promise<boolean> {
+export async function write(exchange: Exchange, data: string | Buffer): Promise<boolean> {
   const { response, call } = exchange;
   if (response.destroyed) return false;
-  call.replyBytes += Buffer.byteLength(text);
-  if (!response.write(text)) await drained(response);
+  const bytes = bytesOf(data);
+  call.replyBytes += bytes.length;
+  if (!response.write(bytes)) await drained(response);
   return !response.destroyed;
 }
 
-/** Sends a whole reply with its length, unless the exchange's fault tears, stops or breaks it on the way. */
-export async function sendWhole(
-  exchange: Exchange,
-  status: number,
-  contentType: string,
-  body: string,
-): Promise<void> {
-  const { response, call, fault } = exchange;
-  if (response.destroyed) return;
-  const sent = fault?.kind === 'malformed' ? brokenJson(body) : body;
-  call.status = status;
-  response.writeHead(status, {
-    ...exchange.headers,
-    'content-type': contentType,
-    'content-length': Buffer.byteLength(sent),
-  });
-  if (fault?.kind === 'cut-mid-stream' || fault?.kind === 'hang-mid-stream') {
-    await write(exchange, sent.slice(0, Math.floor(sent.length / 2)));
-    await nextTurn();
-    return fault.kind === 'cut-mid-stream' ? tear(exchange) : hang(exchange);
+/** UTF-8, but for the mark of a spoiled text, in whose place come three bytes that no UTF-8 text has. */
+export function bytesOf(data: string | Buffer): Buffer {
+  if (typeof data !== 'string') return data;
+  const bytes = Buffer.from(data);
+  if (!data.includes(spoiledMark)) return bytes;
+  for (let at = bytes.indexOf(spoiledMark); at >= 0; at = bytes.indexOf(spoiledMark, at)) {
+    bytes.set([0xff, 0xfe, 0xc0], at);
   }
-  call.replyBytes += Buffer.byteLength(sent);
-  response.end(sent);
+  return bytes;
 }
 
 /** Lets the event loop turn once, so that what was written reaches the kernel as a write of its own. */
@@ -112,7 +109,7 @@ export function nextTurn(): Promise<void> {
   });
 }
 
-function drained(response: ServerResponse): Promise<void> {
+export function drained(response: ServerResponse): Promise<void> {
   return new Promise((resolve) => {
     const finish = (): void => {
       response.off('drain', finish);
@@ -122,9 +119,4 @@ function drained(response: ServerResponse): Promise<void> {
     response.on('drain', finish);
     response.on('close', finish);
   });
-}
-
-/** JSON that a parser must refuse: the second half is missing. */
-function brokenJson(body: string): string {
-  return body.slice(0, Math.floor(body.length / 2));
 }

@@ -1,9 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { pause } from './exchange.ts';
-import { replyToChat } from './openai-chat.ts';
-import { parseChatRequest } from './openai-chat-request.ts';
-import type { StreamPace } from './openai-chat-send.ts';
-import { completionJson, streamEvents } from './openai-chat-wire.ts';
+import { bytesOf, pause } from './exchange.ts';
+import { replyToChat } from './openai/chat.ts';
+import { parseChatRequest } from './openai/chat-request.ts';
+import { completionJson, streamEvents } from './openai/chat-wire.ts';
+import type { Pace } from './options.ts';
+import type { StreamFrame } from './send.ts';
 
 /**
  * The upstream for benchmarks: one fixed answer, serialised once, with the same usage each time. Requests are read to
@@ -15,7 +16,7 @@ export function createFastChat(deps: {
   readonly answerTokens: number;
   readonly tokensPerChunk: number;
   readonly createdS: number;
-  readonly pace: () => StreamPace & { readonly latencyMs: number };
+  readonly pace: () => Pace;
   readonly count: (call: { readonly stream: boolean; readonly aborted: boolean }) => void;
 }): (request: IncomingMessage, response: ServerResponse) => void {
   const request = parseChatRequest({
@@ -64,8 +65,8 @@ export function createFastChat(deps: {
   };
 }
 
-function eventBuffers(events: Iterable<{ readonly data: string }>): Buffer[] {
-  return Array.from(events, ({ data }) => Buffer.from(`data: ${data}\n\n`));
+function eventBuffers(events: Iterable<StreamFrame>): Buffer[] {
+  return Array.from(events, ({ data }) => bytesOf(data));
 }
 
 /** One event per turn of the loop or per delay, each its own write; waits for slow readers, ends with the client. */

@@ -6,8 +6,15 @@ export interface RateLimitOptions {
   readonly enforced: boolean;
 }
 
+/** What one credential may still do, for the provider to tell in its own headers. */
 export interface RateLimitReading {
-  readonly headers: Readonly<Record<string, string>>;
+  readonly requestsPerMinute: number;
+  readonly tokensPerMinute: number;
+  readonly requestsLeft: number;
+  readonly tokensLeft: number;
+  /** Milliseconds until all requests and all tokens are there again. */
+  readonly requestsResetMs: number;
+  readonly tokensResetMs: number;
   /** What ran out and for how long, when the call must be refused. */
   readonly exceeded?: { readonly limitedBy: 'requests' | 'tokens'; readonly retryAfterS: number };
 }
@@ -63,31 +70,24 @@ export function createRateLimits(options: RateLimitOptions, now: () => number): 
           ? (1 - allowance.requests) / options.requestsPerMinute
           : (tokens - allowance.tokens) / options.tokensPerMinute;
         const limitedBy = lacksRequests ? 'requests' : 'tokens';
-        return { headers: headersOf(options, allowance), exceeded: { limitedBy, retryAfterS: missing * 60 } };
+        return { ...readingOf(options, allowance), exceeded: { limitedBy, retryAfterS: missing * 60 } };
       }
       allowance.requests = Math.max(0, allowance.requests - 1);
       allowance.tokens = Math.max(0, allowance.tokens - tokens);
-      return { headers: headersOf(options, allowance) };
+      return readingOf(options, allowance);
     },
     reset: () => allowances.clear(),
   };
 }
 
-function headersOf(options: RateLimitOptions, left: Allowance): Record<string, string> {
+function readingOf(options: RateLimitOptions, left: Allowance): RateLimitReading {
   const { requestsPerMinute, tokensPerMinute } = options;
   return {
-    'x-ratelimit-limit-requests': String(requestsPerMinute),
-    'x-ratelimit-limit-tokens': String(tokensPerMinute),
-    'x-ratelimit-remaining-requests': String(Math.floor(left.requests)),
-    'x-ratelimit-remaining-tokens': String(Math.floor(left.tokens)),
-    'x-ratelimit-reset-requests': duration((1 - left.requests / requestsPerMinute) * 60_000),
-    'x-ratelimit-reset-tokens': duration((1 - left.tokens / tokensPerMinute) * 60_000),
+    requestsPerMinute,
+    tokensPerMinute,
+    requestsLeft: Math.floor(left.requests),
+    tokensLeft: Math.floor(left.tokens),
+    requestsResetMs: (1 - left.requests / requestsPerMinute) * 60_000,
+    tokensResetMs: (1 - left.tokens / tokensPerMinute) * 60_000,
   };
-}
-
-/** Milliseconds in the form OpenAI sends them: `840ms`, `2.5s`, `1m0s`. */
-function duration(milliseconds: number): string {
-  if (milliseconds < 1_000) return `${Math.ceil(milliseconds)}ms`;
-  if (milliseconds < 60_000) return `${Math.round(milliseconds / 10) / 100}s`;
-  return `${Math.floor(milliseconds / 60_000)}m${Math.round((milliseconds % 60_000) / 1_000)}s`;
 }

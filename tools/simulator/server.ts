@@ -1,12 +1,16 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { anthropic } from './anthropic/provider.ts';
 import { serveControl } from './control.ts';
 import { createFastChat } from './fast.ts';
-import { createFaults, type FaultInput } from './faults.ts';
+import { createFaults, type FaultInput, type FaultSchedule } from './faults.ts';
 import { createJournal, type JournalCall, type JournalTotals } from './journal.ts';
-import { createOpenAi } from './openai.ts';
+import { openAiFace } from './openai/face.ts';
+import { openAi } from './openai/provider.ts';
 import { type Pace, type SimulatorOptions, withDefaults } from './options.ts';
+import { createPromptCache } from './prompt-cache.ts';
 import { createRateLimits } from './rate-limits.ts';
+import { createService } from './service.ts';
 
 export interface Simulator {
   /** Listens. `url` has no path: an OpenAI client's base URL is `${url}/v1`. */
@@ -20,8 +24,10 @@ export interface Simulator {
   waitForCall(fits: (call: JournalCall) => boolean, timeoutMs?: number): Promise<JournalCall>;
   /** Replaces the standing faults; null clears them. */
   setFault(fault: FaultInput | readonly FaultInput[] | null): void;
+  /** Replaces the fault schedules; null clears them. Their calls are counted from the first again. */
+  setSchedule(schedule: FaultSchedule | readonly FaultSchedule[] | null): void;
   setPace(pace: Partial<Pace>): Pace;
-  /** Empties the journal and gives back faults, pace and rate limits as they were at the start. */
+  /** Empties the journal and the prompt cache; gives back faults, pace and rate limits as they were at the start. */
   reset(): void;
 }
 
@@ -40,7 +46,13 @@ export function createSimulator(given: SimulatorOptions): Simulator {
   );
   let pace: Pace = options;
 
-  const openAi = createOpenAi({ options, journal, faults, rateLimits, pace: () => pace });
+  const promptCache = createPromptCache(options.now);
+  const answer = createService({
+    ...{ options, journal, faults, rateLimits, promptCache },
+    pace: () => pace,
+    providers: [anthropic, openAi],
+    defaultFace: openAiFace,
+  });
   const fastChat = createFastChat({
     seed: options.seed,
     answerTokens: options.answerTokens ?? 32,
@@ -59,7 +71,9 @@ export function createSimulator(given: SimulatorOptions): Simulator {
   function reset(): void {
     journal.clear();
     faults.set(options.faults);
+    faults.schedule(null);
     rateLimits.reset();
+    promptCache.clear();
     setPace(options);
   }
 
@@ -68,7 +82,7 @@ export function createSimulator(given: SimulatorOptions): Simulator {
     if (url.startsWith('/__sim/')) void serveControl(request, response, { journal, faults, setPace, reset });
     else if (options.fast && url === '/v1/chat/completions' && request.method === 'POST')
       fastChat(request, response);
-    else void openAi(request, response);
+    else void answer(request, response);
   }
 
   let server: Server | undefined;
@@ -99,6 +113,7 @@ export function createSimulator(given: SimulatorOptions): Simulator {
     totals: journal.totals,
     waitForCall: journal.waitFor,
     setFault: faults.set,
+    setSchedule: faults.schedule,
     setPace,
     reset,
   };

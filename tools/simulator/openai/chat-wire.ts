@@ -1,17 +1,13 @@
-import type { ChatChoice, ChatReply, ChatUsage } from './openai-chat.ts';
+import type { Saying } from '../model-call.ts';
+import type { Bill, StreamFrame, StreamReply } from '../send.ts';
+import type { ChatReply, ChatUsage } from './chat.ts';
+import { openAiError } from './face.ts';
 
 /** What stays the same in every part of one reply. */
 export interface ReplyIdentity {
   readonly id: string;
   /** Unix seconds. */
   readonly created: number;
-}
-
-/** One `data:` event of a stream. `tokens` is how many completion tokens are out once it is. */
-export interface StreamEvent {
-  readonly data: string;
-  readonly carries: 'role' | 'content' | 'finish' | 'usage' | 'done';
-  readonly tokens: number;
 }
 
 /** The body of a whole reply; `usage` is left out when undefined. */
@@ -29,12 +25,29 @@ export function completionJson(
       index,
       message: { role: 'assistant', ...messageOf(choice), refusal: null, annotations: [] },
       logprobs: null,
-      finish_reason: choice.finishReason,
+      finish_reason: finishReasons[choice.finish],
     })),
     usage,
     service_tier: 'default',
     system_fingerprint: fingerprint,
   });
+}
+
+/** A reply as server-sent events; usage comes exactly when it is given. */
+export function streamOf(
+  reply: ChatReply,
+  identity: ReplyIdentity,
+  usage: ChatUsage | undefined,
+  bill: Bill,
+): StreamReply {
+  return {
+    contentType: 'text/event-stream; charset=utf-8',
+    pieces: reply.choices.reduce((total, choice) => total + choice.pieces.length, 0),
+    frames: streamEvents(reply, identity, usage),
+    bill,
+    malformed: () => `data: {"id":"${identity.id}","choices":[{"delta":{"content":"\n\n`,
+    errorFrame: (error) => event(JSON.stringify({ error: openAiError(error) })),
+  };
 }
 
 /**
@@ -46,15 +59,17 @@ export function* streamEvents(
   reply: ChatReply,
   identity: ReplyIdentity,
   usage: ChatUsage | undefined,
-): Generator<StreamEvent> {
+): Generator<StreamFrame> {
   const tail = usage === undefined ? '}' : ',"usage":null}';
   const head = `{"id":"${identity.id}","object":"chat.completion.chunk","created":${identity.created},"model":${JSON.stringify(reply.model)},"service_tier":"default","system_fingerprint":"${fingerprint}","choices":[`;
   const chunk = (index: number, delta: object, finishReason: string | null): string =>
-    `${head}{"index":${index},"delta":${JSON.stringify(delta)},"logprobs":null,"finish_reason":${JSON.stringify(finishReason)}}]${tail}`;
+    event(
+      `${head}{"index":${index},"delta":${JSON.stringify(delta)},"logprobs":null,"finish_reason":${JSON.stringify(finishReason)}}]${tail}`,
+    );
 
   let tokens = reply.usage.completion_tokens_details.reasoning_tokens;
   for (const [index, choice] of reply.choices.entries()) {
-    yield { data: chunk(index, firstDelta(choice), null), carries: 'role', tokens };
+    yield { data: chunk(index, firstDelta(choice), null), carries: 'start', tokens };
   }
   const rounds = Math.max(...reply.choices.map((choice) => choice.pieces.length));
   for (let round = 0; round < rounds; round += 1) {
@@ -71,29 +86,40 @@ export function* streamEvents(
   }
   const all = reply.usage.completion_tokens;
   for (const [index, choice] of reply.choices.entries()) {
-    yield { data: chunk(index, {}, choice.finishReason), carries: 'finish', tokens: all };
+    yield { data: chunk(index, {}, finishReasons[choice.finish]), carries: 'finish', tokens: all };
   }
   if (usage !== undefined) {
-    yield { data: `${head}],"usage":${JSON.stringify(usage)}}`, carries: 'usage', tokens: all };
+    const data = event(`${head}],"usage":${JSON.stringify(usage)}}`);
+    yield { data, carries: 'usage', tokens: all, tellsUsage: true };
   }
-  yield { data: '[DONE]', carries: 'done', tokens: all };
+  yield { data: event('[DONE]'), carries: 'done', tokens: all };
 }
 
 const fingerprint = 'fp_simulator';
+const finishReasons = { end: 'stop', stop: 'stop', length: 'length', 'tool-call': 'tool_calls' } as const;
 
-function messageOf({ answer, callId }: ChatChoice): object {
-  if (answer.kind === 'text') return { content: answer.text };
-  const call = { name: answer.name, arguments: answer.argumentsJson };
-  return { content: null, tool_calls: [{ id: callId, type: 'function', function: call }] };
+function event(data: string): string {
+  return `data: ${data}\n\n`;
 }
 
-function firstDelta({ answer, callId }: ChatChoice): object {
+function messageOf({ answer, callId }: Saying): object {
+  if (answer.kind === 'text') return { content: answer.text };
+  const call = { name: answer.name, arguments: answer.argumentsJson };
+  return { content: null, tool_calls: [{ id: `call_${callId}`, type: 'function', function: call }] };
+}
+
+function firstDelta({ answer, callId }: Saying): object {
   if (answer.kind === 'text') return { role: 'assistant', content: '', refusal: null };
-  const call = { index: 0, id: callId, type: 'function', function: { name: answer.name, arguments: '' } };
+  const call = {
+    index: 0,
+    id: `call_${callId}`,
+    type: 'function',
+    function: { name: answer.name, arguments: '' },
+  };
   return { role: 'assistant', content: null, tool_calls: [call], refusal: null };
 }
 
-function contentDelta({ answer }: ChatChoice, piece: string): object {
+function contentDelta({ answer }: Saying, piece: string): object {
   return answer.kind === 'text'
     ? { content: piece }
     : { tool_calls: [{ index: 0, function: { arguments: piece } }] };

@@ -1,26 +1,20 @@
-import type { Behaviour, Tool, Turn } from './answers.ts';
-import type { JsonSchema } from './json-samples.ts';
-import { invalidRequest } from './provider-error.ts';
-import { countTokens } from './tokens.ts';
+import type { Tool, Turn } from '../answers.ts';
+import type { JsonSchema } from '../json-samples.ts';
+import type { ModelCall, PromptTokens } from '../model-call.ts';
+import { invalidRequest } from '../provider-error.ts';
+import { optionalBoolean, optionalInteger, optionalRecord, requiredRecord } from '../read-json.ts';
+import { countTokens } from '../tokens.ts';
 
 /** What the simulator reads from the body of `POST /v1/chat/completions`; fields it does not know are let be. */
-export interface ChatRequest {
-  readonly model: string;
-  readonly turns: readonly Turn[];
-  readonly stream: boolean;
+export interface ChatRequest extends ModelCall {
   readonly includeUsage: boolean;
   readonly choices: number;
-  readonly maxTokens: number | undefined;
-  readonly stop: readonly string[];
-  readonly tools: readonly Tool[];
-  readonly callTool: Tool | undefined;
-  readonly jsonSchema: JsonSchema | undefined;
-  readonly reasoningEffort: string | undefined;
-  readonly promptTokens: number;
 }
 
 const maxChoices = 128;
 const maxStops = 4;
+/** One low-detail tile. */
+const tokensPerImage = 85;
 const roles = new Set(['system', 'developer', 'user', 'assistant', 'tool', 'function']);
 
 /** Reads a request. Throws ProviderError 400 naming the field when the OpenAI API would not take it. */
@@ -48,15 +42,18 @@ export function parseChatRequest(body: Record<string, unknown>): ChatRequest {
     tools,
     callTool: chooseTool(tools, body.tool_choice, turns),
     jsonSchema: readResponseFormat(body.response_format),
-    reasoningEffort: typeof body.reasoning_effort === 'string' ? body.reasoning_effort : undefined,
-    promptTokens: countPromptTokens(messages, body.tools),
+    thinkingBudget: thinks(model, body.reasoning_effort) ? Number.POSITIVE_INFINITY : 0,
+    tellThoughts: false,
+    prompt: countPromptTokens(messages, body.tools),
+    toolResults: messages
+      .map((message) => (message as Record<string, unknown>).tool_call_id)
+      .filter((id): id is string => typeof id === 'string'),
   };
 }
 
-/** `x-sim-behaviour`, or the end of the model's name: `sim-hallucinate`, `gpt-4o-mini-sim-obey`. */
-export function behaviourOf(model: string, header: string | undefined): Behaviour {
-  const asked = header ?? /sim-(hallucinate|obey)$/u.exec(model)?.[1];
-  return asked === 'hallucinate' || asked === 'obey' ? asked : 'honest';
+/** Models whose names say that they reason (o1, o3, gpt-5, …) do, unless the effort asked for is minimal or none. */
+export function thinks(model: string, effort: unknown): boolean {
+  return /^(?:o\d|gpt-5)/u.test(model) && effort !== 'none' && effort !== 'minimal';
 }
 
 /**
@@ -64,15 +61,17 @@ export function behaviourOf(model: string, header: string | undefined): Behaviou
  * rule in OpenAI's cookbook for counting chat tokens). Beyond that rule and stated here: an image part counts 85 (one
  * low-detail tile), any other part, tool calls and tool definitions count as their JSON text.
  */
-function countPromptTokens(messages: readonly unknown[], tools: unknown): number {
-  let total = 3 + (tools === undefined ? 0 : countTokens(JSON.stringify(tools)));
+function countPromptTokens(messages: readonly unknown[], tools: unknown): PromptTokens {
+  let all = 3 + (tools === undefined ? 0 : countTokens(JSON.stringify(tools)));
+  let images = 0;
   for (const message of messages) {
     const { role, content, name, tool_calls: toolCalls } = message as Record<string, unknown>;
-    total += 3 + countTokens(String(role)) + countContentTokens(content);
-    if (typeof name === 'string') total += 1 + countTokens(name);
-    if (toolCalls !== undefined) total += countTokens(JSON.stringify(toolCalls));
+    all += 3 + countTokens(String(role)) + countContentTokens(content);
+    images += countImages(content);
+    if (typeof name === 'string') all += 1 + countTokens(name);
+    if (toolCalls !== undefined) all += countTokens(JSON.stringify(toolCalls));
   }
-  return total;
+  return { all, image: images * tokensPerImage, audio: 0, images };
 }
 
 function countContentTokens(content: unknown): number {
@@ -81,8 +80,13 @@ function countContentTokens(content: unknown): number {
   return content.reduce<number>((total, part: unknown) => {
     const { type, text } = part as Record<string, unknown>;
     if (typeof text === 'string') return total + countTokens(text);
-    return total + (type === 'image_url' ? 85 : countTokens(JSON.stringify(part)));
+    return total + (type === 'image_url' ? tokensPerImage : countTokens(JSON.stringify(part)));
   }, 0);
+}
+
+function countImages(content: unknown): number {
+  if (!Array.isArray(content)) return 0;
+  return content.filter((part: unknown) => (part as Record<string, unknown>).type === 'image_url').length;
 }
 
 function readTurn(message: unknown, index: number): Turn {
@@ -161,29 +165,4 @@ function readStop(stop: unknown): string[] {
   const texts: unknown[] = Array.isArray(stop) ? stop : [stop];
   if (texts.length > maxStops) throw invalidRequest(`'stop' may hold at most ${maxStops} texts.`, 'stop');
   return texts.filter((text): text is string => typeof text === 'string' && text !== '');
-}
-
-function optionalInteger(value: unknown, param: string, least: number, most: number): number | undefined {
-  if (value === undefined || value === null) return undefined;
-  if (typeof value !== 'number' || !Number.isInteger(value) || value < least || value > most) {
-    throw invalidRequest(`'${param}' must be a whole number from ${least} to ${most}.`, param);
-  }
-  return value;
-}
-
-function optionalBoolean(value: unknown, param: string): boolean {
-  if (value === undefined || value === null) return false;
-  if (typeof value !== 'boolean') throw invalidRequest(`'${param}' must be true or false.`, param);
-  return value;
-}
-
-function optionalRecord(value: unknown, param: string): Record<string, unknown> | undefined {
-  return value === undefined || value === null ? undefined : requiredRecord(value, param);
-}
-
-function requiredRecord(value: unknown, param: string): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw invalidRequest(`'${param}' must be an object.`, param);
-  }
-  return value as Record<string, unknown>;
 }

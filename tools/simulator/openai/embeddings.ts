@@ -1,7 +1,7 @@
-import { invalidRequest } from './provider-error.ts';
-import { hash32 } from './seeded.ts';
-import { countTokens } from './tokens.ts';
-import { isLittleWord, stemsOf } from './words.ts';
+import { invalidRequest } from '../provider-error.ts';
+import { hash32 } from '../seeded.ts';
+import { countTokens } from '../tokens.ts';
+import { isLittleWord, stemsOf } from '../words.ts';
 
 /** The OpenAI limits of one embeddings request: inputs, and tokens of one input. */
 const maxInputs = 2_048;

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { answerEmbeddings, embedText, parseEmbeddingsRequest } from './openai-embeddings.ts';
-import { ProviderError } from './provider-error.ts';
+import { ProviderError } from '../provider-error.ts';
+import { answerEmbeddings, embedText, parseEmbeddingsRequest } from './embeddings.ts';
 
 function cosine(left: string, right: string, dimensions = 256): number {
   const a = embedText(left, dimensions, 3);
@@ -58,7 +58,10 @@ test('what the API does not take is refused by the name of the field', () => {
     [{ model: 'm', input: 'x', encoding_format: 'hex' }, 'encoding_format'],
   ] as const) {
     const refusal = catchError(() => parseEmbeddingsRequest(body));
-    expect(refusal, JSON.stringify(body).slice(0, 80)).toMatchObject({ status: 400, param });
+    expect(refusal, JSON.stringify(body).slice(0, 80)).toMatchObject({
+      kind: 'bad-request',
+      details: { param },
+    });
   }
 });
 

@@ -1,0 +1,68 @@
+import type { Exchange } from '../exchange.ts';
+import type { JsonObject, Provider, Service } from '../provider.ts';
+import { unknownModel } from '../provider-error.ts';
+import { noteToolCall, sendReply, sendStream, sendWhole } from '../send.ts';
+import { nothingServed } from '../served.ts';
+import { billOf, replyToChat } from './chat.ts';
+import { parseChatRequest } from './chat-request.ts';
+import { completionJson, streamOf } from './chat-wire.ts';
+import { answerEmbeddings, parseEmbeddingsRequest } from './embeddings.ts';
+import { openAiFace } from './face.ts';
+
+const defaultModels = ['gpt-4o', 'gpt-4o-mini', 'gpt-4.1', 'o3-mini', 'text-embedding-3-small'];
+
+/** The OpenAI API: chat completions, embeddings and models. */
+export const openAi: Provider = {
+  find({ pathname }) {
+    const face = openAiFace;
+    if (pathname === '/v1/chat/completions')
+      return { wire: 'openai-chat', face, method: 'POST', serve: serveChat };
+    if (pathname === '/v1/embeddings')
+      return { wire: 'openai-embeddings', face, method: 'POST', serve: serveEmbeddings };
+    if (pathname === '/v1/models' || pathname.startsWith('/v1/models/'))
+      return { wire: 'openai-models', face, method: 'GET', serve: serveModels };
+    return undefined;
+  },
+};
+
+/** Answers `POST /v1/chat/completions`. */
+export async function serveChat(exchange: Exchange, body: JsonObject, service: Service): Promise<void> {
+  const { call } = exchange;
+  const { options } = service;
+  const asked = parseChatRequest(body);
+  Object.assign(call, { toolResults: asked.toolResults, images: asked.prompt.images });
+  await service.admit(exchange, asked.model, asked.prompt.all);
+  const reply = replyToChat(asked, service.answering(exchange, asked.model));
+  call.replyId = `chatcmpl-sim-${options.seed}-${call.number}`;
+  const identity = { id: call.replyId, created: Math.floor(options.now() / 1000) };
+  for (const choice of reply.choices) noteToolCall(exchange, choice, `call_${choice.callId}`);
+  const bill = billOf(reply);
+  const tells = exchange.fault?.kind !== 'no-usage';
+  if (asked.stream) {
+    const usage = tells && asked.includeUsage ? reply.usage : undefined;
+    return sendStream(exchange, streamOf(reply, identity, usage, bill), service.pace());
+  }
+  return sendReply(exchange, completionJson(reply, identity, tells ? reply.usage : undefined), bill, tells);
+}
+
+/** Answers `POST /v1/embeddings`. */
+export async function serveEmbeddings(exchange: Exchange, body: JsonObject, service: Service): Promise<void> {
+  const asked = parseEmbeddingsRequest(body);
+  const tokens = asked.inputs.reduce((total, input) => total + input.tokens, 0);
+  await service.admit(exchange, asked.model, tokens);
+  const { body: reply, usage } = answerEmbeddings(asked, service.options.seed);
+  const bill = { served: { ...nothingServed, inputTokens: tokens }, wireUsage: () => usage };
+  return sendReply(exchange, reply, bill);
+}
+
+function serveModels(exchange: Exchange, _: JsonObject, { options }: Service): Promise<void> {
+  const id = exchange.call.path.slice('/v1/models/'.length);
+  const data = (options.models ?? defaultModels).map(modelCard);
+  if (id !== '' && options.models && !options.models.includes(id)) throw unknownModel(id);
+  const body = id === '' ? { object: 'list', data } : modelCard(id);
+  return sendWhole(exchange, 200, 'application/json', JSON.stringify(body));
+}
+
+function modelCard(id: string): object {
+  return { id, object: 'model', created: 1_700_000_000, owned_by: 'simulator' };
+}
