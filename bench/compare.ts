@@ -1,9 +1,9 @@
-import { type LoadOptions, type LoadResult, runLoad } from './load.ts';
+import { type LoadOptions, type LoadResult, numberMark, runLoad } from './load.ts';
 import type { BenchProcess } from './processes.ts';
 
 /** What is loaded: a proxy, or the provider itself (`direct`). */
 export interface Subject {
-  readonly name: 'direct' | 'bare' | 'gatehouse';
+  readonly name: 'direct' | 'bare' | 'portkey' | 'gatehouse';
   /** Origin, such as `http://127.0.0.1:8080`. */
   readonly url: string;
   readonly process: BenchProcess;
@@ -30,6 +30,8 @@ export interface Comparison {
   readonly load: Pick<LoadOptions, 'connections' | 'seconds' | 'rate' | 'rampSeconds'>;
   readonly stream: boolean;
   readonly rounds: number;
+  /** Counts on through the whole run, so that every request is one of a kind. */
+  readonly numbering: LoadOptions['numbering'];
 }
 
 /**
@@ -37,18 +39,18 @@ export interface Comparison {
  * the other way round, so that no subject always follows the same one.
  */
 export async function compare(subjects: readonly Subject[], comparison: Comparison): Promise<Measured> {
-  const { load, stream, rounds } = comparison;
+  const { rounds } = comparison;
   const measured = new Map<Subject['name'], Round[]>(subjects.map(({ name }) => [name, []]));
-  for (const subject of subjects)
-    await loadOnce(subject, { ...load, seconds: Math.min(3, load.seconds) }, stream);
+  const short = { ...comparison.load, seconds: Math.min(3, comparison.load.seconds) };
+  for (const subject of subjects) await loadOnce(subject, { ...comparison, load: short });
   for (let round = 0; round < rounds; round += 1) {
     const order = round % 2 === 0 ? subjects : subjects.toReversed();
-    for (const subject of order) measured.get(subject.name)?.push(await loadOnce(subject, load, stream));
+    for (const subject of order) measured.get(subject.name)?.push(await loadOnce(subject, comparison));
   }
   return measured;
 }
 
-async function loadOnce(subject: Subject, load: Comparison['load'], stream: boolean): Promise<Round> {
+async function loadOnce(subject: Subject, { load, stream, numbering }: Comparison): Promise<Round> {
   const before = {
     cpuMs: subject.process.cpuMs(),
     databaseCpuMs: subject.databaseCpuMs(),
@@ -56,6 +58,7 @@ async function loadOnce(subject: Subject, load: Comparison['load'], stream: bool
   };
   const result = await runLoad({
     ...load,
+    numbering,
     url: subject.url,
     path: '/v1/chat/completions',
     headers: subject.headers,
@@ -72,11 +75,14 @@ async function loadOnce(subject: Subject, load: Comparison['load'], stream: bool
   };
 }
 
-/** A short chat request, about 270 bytes: what is measured is the proxy, not the copying of text. */
+/** A short chat request, about 290 bytes: what is measured is the proxy, not the copying of text. */
 function requestBody(model: string, stream: boolean): string {
   const messages = [
     { role: 'system', content: 'You are a helpful assistant who answers briefly and in plain words.' },
-    { role: 'user', content: 'What should I look at first when a service answers slowly in the morning?' },
+    {
+      role: 'user',
+      content: `What should I look at first when a service answers slowly in the morning? (${numberMark})`,
+    },
   ];
   return JSON.stringify({ model, messages, temperature: 0.2, ...(stream && { stream }) });
 }

@@ -1,37 +1,55 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from './free-port.ts';
 import { type BenchProcess, cpuMsOf, descendantsOf, pin, startNode } from './processes.ts';
+import { until } from './until.ts';
 
-/** A Gatehouse set up for a benchmark: one route named `bench` to the simulated provider. */
+/** A Gatehouse set up for a benchmark: the simulated provider is the platform's, and one route `bench` leads to it. */
 export interface BenchGatehouse {
   readonly url: string;
   readonly process: BenchProcess;
-  /** An ordinary tenant key, as an application would use. */
+  /** An ordinary key of the tenant `demo`, as an application would use. */
   readonly apiKey: string;
+  /** Calls its interface as the owner. @throws Error with the answer when it is not a success. */
+  readonly api: AdminApi;
   /** CPU time of its database server so far, in milliseconds. */
   databaseCpuMs(): number;
-  /** Calls in its ledger that the benchmark made. */
-  ledgerCalls(): Promise<number>;
-  /** Replies it gave to the benchmark so far. */
-  readonly tally: { replies: number };
+  /** Calls in the ledgers of these tenants since it was set up. */
+  ledgerCalls(tenants: readonly string[]): Promise<number>;
   stop(): Promise<void>;
 }
 
+/** @param tenant id or slug; `null` for what is the platform's. */
+export type AdminApi = (
+  tenant: string | null,
+  method: string,
+  path: string,
+  body?: object,
+) => Promise<unknown>;
+
+export interface GatehouseCores {
+  readonly core: number | undefined;
+  readonly databaseCore: number | undefined;
+}
+
+export const homeTenant = 'demo';
 const readyMs = 120_000;
 const main = new URL('../src/main.ts', import.meta.url).pathname;
+const launcher = new URL('../bin/launch.mjs', import.meta.url).href;
 
 /**
- * Starts `serve` with an empty data directory and configures it over its API. The process under test is kept on
- * `core`. Its embedded PostgreSQL is moved to `databaseCore`: the comparison is of what the two proxies can do with
- * one core each, and the database is a process of its own, which in production has cores of its own. What it costs is
- * measured and printed all the same.
+ * Starts `serve` with an empty data directory, with the launcher's flags for Node, and configures it over its API. The
+ * process under test is kept on `core`. Its embedded PostgreSQL is moved to `databaseCore`: the comparison is of what
+ * proxies can do with one core each, and the database is a process of its own, which in production has cores of its own.
+ * What it costs is measured and printed all the same.
+ * @param environment further variables for it.
  */
 export async function startGatehouse(
   providerUrl: string,
-  cores: { readonly core: number | undefined; readonly databaseCore: number | undefined },
+  cores: GatehouseCores,
+  environment: Readonly<Record<string, string>> = {},
 ): Promise<BenchGatehouse> {
   const directory = await mkdtemp(join(tmpdir(), 'gatehouse-bench-'));
   // PostgreSQL refuses root and runs as another user then, who must be able to walk to the data directory.
@@ -40,8 +58,10 @@ export async function startGatehouse(
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const logFile = join(directory, 'gatehouse.log');
+  const { nodeFlags } = (await import(launcher)) as { nodeFlags: readonly string[] };
   const started = await startNode(main, ['serve'], {
     core: cores.core,
+    nodeFlags,
     logFile,
     env: {
       PORT: String(port),
@@ -49,6 +69,8 @@ export async function startGatehouse(
       DATABASE_URL: '',
       GATEHOUSE_DATA_DIR: join(directory, 'data'),
       GATEHOUSE_ADMIN_KEY: adminKey,
+      GATEHOUSE_DRAIN_SECONDS: '0',
+      ...environment,
     },
   });
   async function stop(): Promise<void> {
@@ -56,32 +78,30 @@ export async function startGatehouse(
     await rm(directory, { recursive: true, force: true });
   }
   try {
-    await until('Gatehouse is ready', () => isReady(url), started);
     const api = adminApi(url, adminKey);
-    await api('POST', 'providers', {
-      name: 'sim',
-      kind: 'openai',
-      base_url: `${providerUrl}/v1`,
-      api_key: 'sk-test',
-    });
-    await api('PUT', 'routes/bench', {
-      tiers: [{ targets: [{ provider: 'sim', model: 'gpt-4o-mini', weight: 1 }] }],
-    });
-    const { key } = (await api('POST', 'keys', { name: 'bench', role: 'analyst' })) as { key: string };
-    await until('the route answers', () => answers(url, key), started);
-    const ledgerCalls = async (): Promise<number> =>
-      ((await api('GET', 'costs/summary')) as { calls: number }).calls;
-    await until('the call just made is in the ledger', async () => (await ledgerCalls()) > 0, started);
-    const callsBefore = await ledgerCalls();
+    await until('Gatehouse is ready', readyMs, () => isReady(url), started);
+    const apiKey = await configure(api, providerUrl);
+    await until('the route answers', readyMs, () => answers(url, apiKey), started);
+    const ledgerCalls = async (tenants: readonly string[]): Promise<number> => {
+      const summaries = tenants.map((tenant) => api(tenant, 'GET', 'costs/summary'));
+      return (await Promise.all(summaries)).reduce<number>(
+        (total, summary) => total + (summary as { calls: number }).calls,
+        0,
+      );
+    };
+    const isBooked = async () => (await ledgerCalls([homeTenant])) > 0;
+    await until('the call just made is in the ledger', readyMs, isBooked, started);
+    const callsBefore = await ledgerCalls([homeTenant]);
     const { databaseCore } = cores;
     if (databaseCore !== undefined) for (const pid of descendantsOf(started.pid)) pin(pid, databaseCore);
     return {
       url,
       process: started,
-      apiKey: key,
+      apiKey,
+      api,
       databaseCpuMs: () => descendantsOf(started.pid).reduce((total, pid) => total + cpuMsOf(pid), 0),
-      ledgerCalls: async () => (await ledgerCalls()) - callsBefore,
-      tally: { replies: 0 },
+      ledgerCalls: async (tenants) =>
+        (await ledgerCalls(tenants)) - (tenants.includes(homeTenant) ? callsBefore : 0),
       stop,
     };
   } catch (error) {
@@ -93,13 +113,28 @@ export async function startGatehouse(
   }
 }
 
-function adminApi(url: string, adminKey: string) {
-  return async (method: string, path: string, body?: object): Promise<unknown> => {
+/** @returns an ordinary key of the tenant `demo`. */
+async function configure(api: AdminApi, providerUrl: string): Promise<string> {
+  await api(null, 'POST', 'providers', {
+    name: 'sim',
+    kind: 'openai',
+    base_url: `${providerUrl}/v1`,
+    api_key: 'sk-test',
+  });
+  await api(null, 'PUT', 'routes/bench', {
+    tiers: [{ targets: [{ provider: 'sim', model: 'gpt-4o-mini', weight: 1 }] }],
+  });
+  const made = await api(homeTenant, 'POST', 'keys', { name: 'bench', role: 'analyst' });
+  return (made as { key: string }).key;
+}
+
+function adminApi(url: string, adminKey: string): AdminApi {
+  return async (tenant, method, path, body) => {
     const response = await fetch(`${url}/api/v1/${path}`, {
       method,
       headers: {
         authorization: `Bearer ${adminKey}`,
-        'x-tenant-id': 'demo',
+        ...(tenant !== null && { 'x-tenant-id': tenant }),
         ...(body && { 'content-type': 'application/json' }),
       },
       ...(body && { body: JSON.stringify(body) }),
@@ -124,26 +159,4 @@ async function answers(url: string, key: string): Promise<boolean> {
   });
   await response.text();
   return response.ok;
-}
-
-async function until(what: string, isSo: () => Promise<boolean>, server: BenchProcess): Promise<void> {
-  const deadline = performance.now() + readyMs;
-  while (!(await isSo())) {
-    if (Number.isNaN(server.peakMemoryMb())) throw new Error(`It ended before: ${what}.`);
-    if (performance.now() > deadline) throw new Error(`After ${readyMs / 1_000} s not so: ${what}.`);
-    await new Promise((resolve) => {
-      setTimeout(resolve, 100);
-    });
-  }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
 }

@@ -1,17 +1,21 @@
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { type Comparison, compare, type Measured, type Subject } from './compare.ts';
-import { type BenchGatehouse, startGatehouse } from './gatehouse.ts';
-import { type BenchProcess, canPin, cpuMsOf, machineMs, pin, startNode } from './processes.ts';
-import { addedMs, describe, describeAdded, describeRatios, ratiosOf } from './report.ts';
-import { medianOf } from './statistics.ts';
+import type { Subject } from './compare.ts';
+import { type BenchGatehouse, homeTenant, startGatehouse } from './gatehouse.ts';
+import { measureGateways } from './measure-gateways.ts';
+import { type Cores, chooseCores } from './pinning.ts';
+import { type Portkey, startPortkey } from './portkey.ts';
+import { type BenchProcess, startNode } from './processes.ts';
+import { watchQuiet } from './quiet.ts';
+import { pause } from './until.ts';
 
 /**
- * `npm run bench:gateway`: Gatehouse beside a bare Fastify + undici proxy, in the same run on the same machine.
+ * `npm run bench:gateway`: Gatehouse beside a bare Fastify + undici proxy and beside the Portkey gateway, in the same run
+ * on the same machine, with everything on that is on by default.
  *
  * The proxy under test has core 1 to itself; the load generator (this process), the simulated provider and
- * Gatehouse's PostgreSQL share core 0. Both proxies live through the whole run and are loaded in turns, so that a slow
- * spell of the machine meets both. Nothing fails by time; it fails when Gatehouse's ledger lacks a call.
+ * Gatehouse's PostgreSQL share core 0. All proxies live through the whole run and are loaded in turns, so that a slow
+ * spell of the machine meets all. Nothing fails by time; it fails when Gatehouse's ledger lacks a call.
  */
 const { values } = parseArgs({
   options: {
@@ -20,87 +24,58 @@ const { values } = parseArgs({
     connections: { type: 'string', default: '64' },
     streams: { type: 'string', default: '1000' },
     'skip-gatehouse': { type: 'boolean', default: false },
+    'skip-portkey': { type: 'boolean', default: false },
     json: { type: 'string' },
   },
 });
 
-const rounds = Number(values.rounds);
-const seconds = Number(values.seconds);
-const connections = Number(values.connections);
-const streams = Number(values.streams);
-
-const loadCore = 0;
-const testedCore = 1;
 const answerTokens = 32;
-const chunkDelayMs = 100;
 const ledgerMs = 60_000;
 
 interface Started {
   readonly simulator: BenchProcess;
   readonly bare: BenchProcess;
+  readonly portkey: Portkey | undefined;
   readonly gatehouse: BenchGatehouse | undefined;
 }
 
-async function measureAll(started: Started): Promise<object> {
-  const { direct, proxies } = subjectsOf(started);
-  const load = { connections, seconds };
-
-  const plain = await tell(`Whole replies, ${connections} connections`, proxies, {
-    load,
-    stream: false,
-    rounds,
-  });
-  process.stdout.write(describeRatios(plain));
-
-  const streamTitle = `Streams of ${answerTokens} chunks, ${connections} connections`;
-  const streamed = await tell(streamTitle, proxies, { load, stream: true, rounds });
-  process.stdout.write(describeRatios(streamed));
-
-  const slower = proxies.at(-1)?.name ?? 'bare';
-  const rate = Math.floor(medianOf((plain.get(slower) ?? []).map((round) => round.repliesPerSecond)) / 2);
-  const halfTitle = `Whole replies at ${rate} a second, half of what ${slower} did above`;
-  const half = await tell(halfTitle, [direct, ...proxies], {
-    load: { ...load, rate },
-    stream: false,
-    rounds,
-  });
-  const halfAdded = addedMs(half, 'latencyMs');
-  process.stdout.write(describeAdded('time', halfAdded));
-
-  const open = await manyStreams(started, [direct, ...proxies]);
-  const openAdded = addedMs(open, 'firstByteMs');
-  process.stdout.write(describeAdded('time to the first byte', openAdded));
-
-  const measured = { plain, streamed, half, open };
-  return {
-    ...{ rounds, seconds, connections, streams },
-    ratios: { plain: ratiosOf(plain), streamed: ratiosOf(streamed) },
-    addedMs: { half: halfAdded, open: openAdded },
-    measured: Object.fromEntries(
-      Object.entries(measured).map(([name, map]) => [name, Object.fromEntries(map)]),
-    ),
+/** Starts everything; what was started is in `stops`, also when a later one fails. */
+async function startAll(cores: Cores, stops: (() => Promise<void>)[]): Promise<Started> {
+  const started = <Thing extends { stop(): Promise<void> }>(thing: Thing): Thing => {
+    stops.push(() => thing.stop());
+    return thing;
   };
+  const program = (name: string): string => new URL(name, import.meta.url).pathname;
+  const simulator = started(
+    await startNode(
+      program('../tools/simulator/main.ts'),
+      ['--port', '0', '--fast', '--answer-tokens', String(answerTokens)],
+      { core: cores.load },
+    ),
+  );
+  const upstream = simulator.firstLine;
+  const bare = started(
+    await startNode(program('./bare-proxy.ts'), ['--upstream', upstream], { core: cores.tested }),
+  );
+  const portkey = values['skip-portkey'] ? undefined : await portkeyIfAny(upstream, cores.tested);
+  if (portkey) started(portkey);
+  const gatehouse = values['skip-gatehouse']
+    ? undefined
+    : started(await startGatehouse(upstream, { core: cores.tested, databaseCore: cores.load }));
+  return { simulator, bare, portkey, gatehouse };
 }
 
-/** Many streams at the pace of a real model, begun one after another over the length of one stream. */
-async function manyStreams({ simulator }: Started, subjects: readonly Subject[]): Promise<Measured> {
-  const streamSeconds = (answerTokens * chunkDelayMs) / 1_000;
-  const load = { connections: streams, rampSeconds: streamSeconds, seconds: 2 * streamSeconds };
-  await setPace(simulator.firstLine, { chunkDelayMs });
-  const title = `${streams} streams open at once, a chunk every ${chunkDelayMs} ms`;
-  const measured = await tell(title, subjects, { load, stream: true, rounds: Math.min(3, rounds) });
-  await setPace(simulator.firstLine, { chunkDelayMs: 0 });
-  return measured;
+async function portkeyIfAny(upstream: string, core: number | undefined): Promise<Portkey | undefined> {
+  try {
+    return await startPortkey(upstream, core);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    process.stdout.write(`The Portkey gateway is left out of this run. ${why}\n`);
+    return undefined;
+  }
 }
 
-async function tell(title: string, subjects: readonly Subject[], comparison: Comparison): Promise<Measured> {
-  process.stdout.write(`\n${title}\n`);
-  const measured = await compare(subjects, comparison);
-  process.stdout.write(describe(measured));
-  return measured;
-}
-
-function subjectsOf({ simulator, bare, gatehouse }: Started): { direct: Subject; proxies: Subject[] } {
+function subjectsOf({ simulator, bare, portkey, gatehouse }: Started) {
   const direct: Subject = {
     name: 'direct',
     url: simulator.firstLine,
@@ -113,6 +88,7 @@ function subjectsOf({ simulator, bare, gatehouse }: Started): { direct: Subject;
   const proxies: Subject[] = [
     { ...direct, name: 'bare', url: bare.firstLine, process: bare, tally: { replies: 0 } },
   ];
+  if (portkey) proxies.push({ ...direct, name: 'portkey', ...portkey, tally: { replies: 0 } });
   if (gatehouse) {
     proxies.push({
       name: 'gatehouse',
@@ -121,90 +97,67 @@ function subjectsOf({ simulator, bare, gatehouse }: Started): { direct: Subject;
       headers: { authorization: `Bearer ${gatehouse.apiKey}` },
       model: 'bench',
       databaseCpuMs: gatehouse.databaseCpuMs,
-      tally: gatehouse.tally,
+      tally: { replies: 0 },
     });
   }
   return { direct, proxies };
 }
 
-async function setPace(url: string, pace: object): Promise<void> {
-  const response = await fetch(`${url}/__sim/pace`, { method: 'POST', body: JSON.stringify(pace) });
-  if (!response.ok) throw new Error(`The simulator refused a pace: ${await response.text()}`);
+/** A benchmark of forwarding must not measure a cache: every request that was answered must have reached the provider. */
+async function tellReached(simulator: BenchProcess, subjects: readonly Subject[]): Promise<void> {
+  const response = await fetch(`${simulator.firstLine}/__sim/journal?limit=1`);
+  const { totals } = (await response.json()) as { totals: { calls: number } };
+  const answered = subjects.reduce((total, { tally }) => total + tally.replies, 0);
+  process.stdout.write(
+    `\nProvider: ${totals.calls} calls reached it, those of the set-up among them; ${answered} were answered.\n`,
+  );
 }
 
 /**
  * A fast gateway that forgets calls would be no gateway: every call that reached the provider through it must be in
  * its ledger, which is written in batches and so may be a moment behind.
  */
-async function checkLedger(gatehouse: BenchGatehouse): Promise<void> {
+async function checkLedger(gatehouse: BenchGatehouse, sent: number): Promise<void> {
   const deadline = performance.now() + ledgerMs;
-  const sent = gatehouse.tally.replies;
-  let booked = await gatehouse.ledgerCalls();
+  let booked = await gatehouse.ledgerCalls([homeTenant]);
   while (booked < sent && performance.now() < deadline) {
-    await new Promise((resolve) => {
-      setTimeout(resolve, 200);
-    });
-    booked = await gatehouse.ledgerCalls();
+    await pause(200);
+    booked = await gatehouse.ledgerCalls([homeTenant]);
   }
-  process.stdout.write(`\nLedger: ${booked} calls booked of ${sent} answered.\n`);
+  process.stdout.write(`Ledger: ${booked} calls booked of ${sent} answered.\n`);
   if (booked !== sent) process.exitCode = 1;
 }
 
-/** Tells at the end how much of the two cores went to neither side: figures of a busy machine are worth less. */
-function watchQuiet({ simulator, bare, gatehouse }: Started): () => void {
-  const read = () => {
-    const ours = cpuMsOf(process.pid) + simulator.cpuMs() + bare.cpuMs();
-    const theirs = gatehouse ? gatehouse.process.cpuMs() + gatehouse.databaseCpuMs() : 0;
-    return { ...machineMs(), ours: ours + theirs, at: performance.now() };
-  };
-  const before = read();
-  return () => {
-    const after = read();
-    const percent = (ms: number): string =>
-      `${Math.max(0, (100 * ms) / (after.at - before.at)).toFixed(0)} %`;
-    const others = after.busy - before.busy - (after.ours - before.ours);
-    const stolen = after.stolen - before.stolen;
-    process.stdout.write(
-      `\nMeanwhile other processes used ${percent(others)} of one core, the host ${percent(stolen)}.\n`,
-    );
-  };
+function tellMemory(subjects: readonly Subject[]): void {
+  const told = subjects.map(({ name, process }) => `${name} ${process.peakMemoryMb().toFixed(0)} MiB`);
+  process.stdout.write(`\nPeak memory: ${told.join(', ')}\n`);
 }
 
 async function bench(): Promise<void> {
-  const pinned = canPin();
-  if (pinned) pin(process.pid, loadCore);
-  else
-    process.stdout.write(
-      'taskset or a second core is missing: nothing is pinned, the ratio is only a hint.\n',
-    );
-  const core = (number: number): number | undefined => (pinned ? number : undefined);
   const stops: (() => Promise<void>)[] = [];
   try {
-    const simulator = await startNode(
-      new URL('../tools/simulator/main.ts', import.meta.url).pathname,
-      ['--port', '0', '--fast', '--answer-tokens', String(answerTokens)],
-      { core: core(loadCore) },
+    const started = await startAll(chooseCores(), stops);
+    const { simulator, gatehouse } = started;
+    const { direct, proxies } = subjectsOf(started);
+    const tellQuiet = watchQuiet(() =>
+      [direct, ...proxies].reduce(
+        (total, subject) => total + subject.process.cpuMs() + subject.databaseCpuMs(),
+        0,
+      ),
     );
-    stops.push(simulator.stop);
-    const bare = await startNode(
-      new URL('./bare-proxy.ts', import.meta.url).pathname,
-      ['--upstream', simulator.firstLine],
-      { core: core(testedCore) },
-    );
-    stops.push(bare.stop);
-    let gatehouse: BenchGatehouse | undefined;
-    if (!values['skip-gatehouse']) {
-      const cores = { core: core(testedCore), databaseCore: core(loadCore) };
-      gatehouse = await startGatehouse(simulator.firstLine, cores);
-      stops.push(gatehouse.stop);
-    }
-    const tellQuiet = watchQuiet({ simulator, bare, gatehouse });
-    const figures = await measureAll({ simulator, bare, gatehouse });
+    const settings = {
+      rounds: Number(values.rounds),
+      seconds: Number(values.seconds),
+      connections: Number(values.connections),
+      streams: Number(values.streams),
+      answerTokens,
+    };
+    const figures = await measureGateways(direct, proxies, settings);
     tellQuiet();
-    process.stdout.write(`\nPeak memory: bare ${bare.peakMemoryMb().toFixed(0)} MiB`);
-    if (gatehouse) process.stdout.write(`, gatehouse ${gatehouse.process.peakMemoryMb().toFixed(0)} MiB`);
-    process.stdout.write('\n');
-    if (gatehouse) await checkLedger(gatehouse);
+    tellMemory(proxies);
+    await tellReached(simulator, [direct, ...proxies]);
+    const sent = proxies.find(({ name }) => name === 'gatehouse')?.tally.replies ?? 0;
+    if (gatehouse) await checkLedger(gatehouse, sent);
     if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(figures, null, 2)}\n`);
   } finally {
     for (const stop of stops.toReversed()) await stop();

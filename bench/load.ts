@@ -1,17 +1,20 @@
-import { connect, type Socket } from 'node:net';
-import { createResponseReader } from './response-reader.ts';
+import { openConnection, requestBytes } from './connection.ts';
 import { type Spread, spreadOf } from './statistics.ts';
+import { pause } from './until.ts';
 
-/**
- * The load generator: raw keep-alive sockets sending one prepared request again and again. A general HTTP client
- * costs several times as much per request, and here the client shares a core with the simulated provider.
- */
+/** Stands in a body where each request gets a number of its own, so that no answer can come from a cache. */
+export const numberMark = '00000000';
+
+/** The load generator: connections that send one prepared request again and again, with another number each time. */
 export interface LoadOptions {
   /** Origin, such as `http://127.0.0.1:8080`. */
   readonly url: string;
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** JSON; may hold `numberMark`. */
   readonly body: string;
+  /** The number of the next request, counted on here. */
+  readonly numbering: { next: number };
   readonly connections: number;
   readonly seconds: number;
   /** Requests a second, evenly spaced; without it each connection asks again as soon as it was answered. */
@@ -47,7 +50,8 @@ interface Measurements {
   broken: number;
 }
 
-interface Connection {
+/** One connection under load. */
+interface Asker {
   /** Sends the request; `since` is when it was due. */
   send(since: number): void;
   close(): void;
@@ -57,7 +61,7 @@ const drainMs = 10_000;
 
 /** Runs one load and measures it. Resolves when every reply under way has ended, or 10 s after the last request. */
 export async function runLoad(options: LoadOptions): Promise<LoadResult> {
-  const request = requestBytes(options);
+  const request = requestBytes({ method: 'POST', ...options });
   const rampMs = (options.rampSeconds ?? 0) * 1_000;
   const begun = performance.now();
   const ends = begun + rampMs + options.seconds * 1_000;
@@ -68,29 +72,27 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   let busy = 0;
 
   const pacing = options.rate === undefined ? undefined : createPacing(options.rate, begun, ends);
-  const connections = await Promise.all(
-    Array.from({ length: options.connections }, () =>
-      openConnection(options.url, request, measured, answered),
-    ),
+  const askers = await Promise.all(
+    Array.from({ length: options.connections }, () => openAsker(options, request, measured, answered)),
   );
 
-  function send(connection: Connection, since: number): void {
+  function send(asker: Asker, since: number): void {
     busy += 1;
-    connection.send(since);
+    asker.send(since);
   }
 
-  function answered(connection: Connection): void {
+  function answered(asker: Asker): void {
     busy -= 1;
-    if (pacing) pacing.free(connection, send);
-    else if (performance.now() < ends) send(connection, performance.now());
+    if (pacing) pacing.free(asker, send);
+    else if (performance.now() < ends) send(asker, performance.now());
   }
 
-  if (pacing) await pacing.run(connections, send);
-  else await startAll(connections, rampMs, (connection) => send(connection, performance.now()));
-  while (performance.now() < ends) await delay(20);
+  if (pacing) await pacing.run(askers, send);
+  else await startAll(askers, rampMs, (asker) => send(asker, performance.now()));
+  while (performance.now() < ends) await pause(20);
   const finished = performance.now();
-  while (busy > 0 && performance.now() < finished + drainMs) await delay(5);
-  for (const connection of connections) connection.close();
+  while (busy > 0 && performance.now() < finished + drainMs) await pause(5);
+  for (const asker of askers) asker.close();
   return resultOf(measured, options.seconds);
 }
 
@@ -106,15 +108,15 @@ function resultOf(measured: Measurements, seconds: number): LoadResult {
 }
 
 async function startAll(
-  connections: readonly Connection[],
+  askers: readonly Asker[],
   rampMs: number,
-  start: (connection: Connection) => void,
+  start: (asker: Asker) => void,
 ): Promise<void> {
   const begun = performance.now();
-  for (const [index, connection] of connections.entries()) {
-    const startAt = begun + (index / connections.length) * rampMs;
-    if (performance.now() < startAt) await delay(startAt - performance.now());
-    start(connection);
+  for (const [index, asker] of askers.entries()) {
+    const startAt = begun + (index / askers.length) * rampMs;
+    if (performance.now() < startAt) await pause(startAt - performance.now());
+    start(asker);
   }
 }
 
@@ -124,71 +126,66 @@ async function startAll(
  * hidden by having sent less during it.
  */
 function createPacing(rate: number, begun: number, ends: number) {
-  const free: Connection[] = [];
+  const free: Asker[] = [];
   const waitingSince: number[] = [];
   let sent = 0;
   return {
-    free(connection: Connection, send: (connection: Connection, since: number) => void): void {
+    free(asker: Asker, send: (asker: Asker, since: number) => void): void {
       const since = waitingSince.shift();
-      if (since === undefined) free.push(connection);
-      else send(connection, since);
+      if (since === undefined) free.push(asker);
+      else send(asker, since);
     },
-    async run(connections: readonly Connection[], send: (connection: Connection, since: number) => void) {
-      free.push(...connections);
+    async run(askers: readonly Asker[], send: (asker: Asker, since: number) => void) {
+      free.push(...askers);
       for (let now = performance.now(); now < ends; now = performance.now()) {
         const due = Math.floor(((now - begun) / 1_000) * rate);
         for (; sent < due; sent += 1) {
-          const connection = free.pop();
-          if (connection) send(connection, now);
+          const asker = free.pop();
+          if (asker) send(asker, now);
           else waitingSince.push(now);
         }
-        await delay(1);
+        await pause(1);
       }
       waitingSince.length = 0;
     },
   };
 }
 
-function openConnection(
-  url: string,
+async function openAsker(
+  { url, numbering }: LoadOptions,
   request: Buffer,
   measured: Measurements,
-  answered: (connection: Connection) => void,
-): Promise<Connection> {
-  const { hostname, port } = new URL(url);
-  return new Promise((resolve, reject) => {
-    let since = 0;
-    let waiting = false;
-    let counts = false;
-    const socket: Socket = connect({ host: hostname, port: Number(port), noDelay: true });
-    const reader = createResponseReader({
-      bodyBegan: () => {
-        if (counts) measured.firstBytes.push(performance.now() - since);
-      },
-      ended: (status) => {
-        waiting = false;
-        if (status === 200) note(measured, since);
-        else measured.refused += 1;
-        answered(connection);
-      },
-    });
-    const connection: Connection = {
-      send(startedAt) {
-        since = startedAt;
-        waiting = true;
-        counts = startedAt >= measured.countFrom;
-        socket.write(request);
-      },
-      close: () => socket.destroy(),
-    };
-    socket.on('data', (bytes: Buffer) => reader.push(bytes));
-    socket.once('connect', () => resolve(connection));
-    socket.on('error', reject);
-    socket.on('close', () => {
-      // A connection that breaks in the middle of a reply is counted, and not replaced: it is a failure to report.
+  answered: (asker: Asker) => void,
+): Promise<Asker> {
+  // Its own copy: the number in it changes only once the request before has been answered.
+  const bytes = Buffer.from(request);
+  const numberAt = bytes.indexOf(numberMark);
+  let since = 0;
+  let counts = false;
+  const connection = await openConnection(url, {
+    bodyBegan() {
+      if (counts) measured.firstBytes.push(performance.now() - since);
+    },
+    ended(status) {
+      if (status === 200) note(measured, since);
+      else measured.refused += 1;
+      answered(asker);
+    },
+    broke(waiting) {
+      // It is not replaced: a connection that breaks in the middle of a reply is a failure to report.
       if (waiting) measured.broken += 1;
-    });
+    },
   });
+  const asker: Asker = {
+    send(startedAt) {
+      since = startedAt;
+      counts = startedAt >= measured.countFrom;
+      if (numberAt >= 0) bytes.write(String(numbering.next++).padStart(8, '0'), numberAt, 8, 'latin1');
+      connection.send(bytes);
+    },
+    close: connection.close,
+  };
+  return asker;
 }
 
 function note(measured: Measurements, since: number): void {
@@ -196,17 +193,4 @@ function note(measured: Measurements, since: number): void {
   measured.allReplies += 1;
   if (now >= measured.countFrom && now <= measured.countTo) measured.repliesInTime += 1;
   if (since >= measured.countFrom) measured.latencies.push(now - since);
-}
-
-function requestBytes({ url, path, headers, body }: LoadOptions): Buffer {
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-  const length = Buffer.byteLength(body);
-  const head = `POST ${path} HTTP/1.1\r\nhost: ${new URL(url).host}\r\ncontent-type: application/json\r\ncontent-length: ${length}\r\n`;
-  return Buffer.from(`${head}${lines.join('')}\r\n${body}`);
-}
-
-function delay(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, milliseconds);
-  });
 }

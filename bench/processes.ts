@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { openSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { createInterface } from 'node:readline';
 
@@ -11,8 +11,11 @@ export interface BenchProcess {
   readonly firstLine: string;
   /** CPU time used so far by all of its threads, in milliseconds; NaN where /proc does not exist. */
   cpuMs(): number;
+  /** Resident memory now, in MiB; NaN where /proc does not exist. */
+  memoryMb(): number;
   /** Largest resident memory so far, in MiB; NaN where /proc does not exist. */
   peakMemoryMb(): number;
+  hasEnded(): boolean;
   stop(): Promise<void>;
 }
 
@@ -45,6 +48,8 @@ export async function startNode(
   args: readonly string[],
   options: {
     readonly core: number | undefined;
+    /** For Node itself. */
+    readonly nodeFlags?: readonly string[];
     readonly env?: Readonly<Record<string, string>>;
     readonly logFile?: string;
   },
@@ -52,7 +57,7 @@ export async function startNode(
   const variables = Object.entries({ NODE_ENV: 'production', ...options.env }).map(
     ([name, value]) => `${name}=${value}`,
   );
-  const command = ['env', ...variables, process.execPath, file, ...args];
+  const command = ['env', ...variables, process.execPath, ...(options.nodeFlags ?? []), file, ...args];
   if (options.core !== undefined) command.unshift('taskset', '-c', String(options.core));
   const [program = '', ...programArgs] = command;
   const log = options.logFile === undefined ? undefined : openSync(options.logFile, 'a');
@@ -61,13 +66,16 @@ export async function startNode(
   const firstLine = child.stdout ? await firstLineOf(child.stdout, child, file) : '';
   const { pid } = child;
   if (pid === undefined) throw new Error(`${file} did not start.`);
+  const hasEnded = (): boolean => child.exitCode !== null || child.signalCode !== null;
   return {
     pid,
     firstLine,
     cpuMs: () => cpuMsOf(pid),
-    peakMemoryMb: () => peakMemoryMbOf(pid),
+    memoryMb: () => memoryMbOf(pid, 'VmRSS'),
+    peakMemoryMb: () => memoryMbOf(pid, 'VmHWM'),
+    hasEnded,
     async stop() {
-      if (child.exitCode !== null || child.signalCode !== null) return;
+      if (hasEnded()) return;
       child.kill('SIGTERM');
       const force = setTimeout(() => child.kill('SIGKILL'), stopMs);
       await exited;
@@ -110,8 +118,9 @@ export function machineMs(): { readonly busy: number; readonly stolen: number } 
   return { busy: (user + nice + system + irq + softirq) * 10, stolen: steal * 10 };
 }
 
-/** Every process below another, children of children included. */
+/** Every process below another, children of children included; none where /proc does not exist. */
 export function descendantsOf(pid: number): number[] {
+  if (!existsSync('/proc')) return [];
   const parents = new Map<number, number>();
   for (const name of readdirSync('/proc')) {
     if (!/^\d+$/u.test(name)) continue;
@@ -125,8 +134,9 @@ export function descendantsOf(pid: number): number[] {
   return below.slice(1);
 }
 
-function peakMemoryMbOf(pid: number): number {
-  return Number(/VmHWM:\s+(\d+) kB/u.exec(readProc(`/proc/${pid}/status`))?.[1] ?? Number.NaN) / 1_024;
+function memoryMbOf(pid: number, field: 'VmRSS' | 'VmHWM'): number {
+  const line = new RegExp(`${field}:\\s+(\\d+) kB`, 'u').exec(readProc(`/proc/${pid}/status`));
+  return Number(line?.[1] ?? Number.NaN) / 1_024;
 }
 
 function readProc(path: string): string {

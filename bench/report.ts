@@ -29,39 +29,49 @@ function lineOf(name: string, rounds: readonly Round[]): string {
 }
 
 export interface Ratios {
-  /** Replies a second, Gatehouse's over the bare proxy's. */
+  /** Replies a second, Gatehouse's over the other's. */
   readonly throughput: number;
-  /** CPU time of a reply, the bare proxy's over Gatehouse's: what the throughput would be if nothing else limited. */
+  /** CPU time of a reply, the other's over Gatehouse's: what the throughput would be if nothing else limited. */
   readonly cpu: number;
 }
 
-/** Gatehouse against the bare proxy; undefined when Gatehouse was not measured. */
-export function ratiosOf(measured: Measured): Ratios | undefined {
-  const bare = measured.get('bare') ?? [];
-  const gatehouse = measured.get('gatehouse');
-  if (gatehouse === undefined) return undefined;
+/** What Gatehouse is compared with. */
+const baselines = ['bare', 'portkey'] as const;
+type Baseline = (typeof baselines)[number];
+
+/** Gatehouse against each of the others that was measured; nothing when Gatehouse was not. */
+export function ratiosOf(measured: Measured): Partial<Record<Baseline, Ratios>> {
+  const gatehouse = measured.get('gatehouse') ?? [];
+  const ratios = baselines.flatMap((name) => {
+    const other = measured.get(name);
+    return other === undefined || gatehouse.length === 0 ? [] : [[name, ratioOf(gatehouse, other)]];
+  });
+  return Object.fromEntries(ratios);
+}
+
+function ratioOf(gatehouse: readonly Round[], other: readonly Round[]): Ratios {
   const series = (rounds: readonly Round[], read: (round: Round) => number): number[] => rounds.map(read);
   return {
     throughput: pairedRatio(
       series(gatehouse, (round) => round.repliesPerSecond),
-      series(bare, (round) => round.repliesPerSecond),
+      series(other, (round) => round.repliesPerSecond),
     ),
     cpu: pairedRatio(
-      series(bare, (round) => round.cpuUsPerReply),
+      series(other, (round) => round.cpuUsPerReply),
       series(gatehouse, (round) => round.cpuUsPerReply),
     ),
   };
 }
 
-/** The ratios in a line, with a warning when the load, not the proxy, was the limit. */
+/** A line for each ratio, with a warning when the load, not the proxy, was the limit. */
 export function describeRatios(measured: Measured): string {
-  const ratios = ratiosOf(measured);
+  const told = Object.entries(ratiosOf(measured)).map(
+    ([name, { throughput, cpu }]) =>
+      `  gatehouse/${name}: ${throughput.toFixed(2)} by replies a second, ${cpu.toFixed(2)} by CPU a reply\n`,
+  );
   const bareBusy = medianOf((measured.get('bare') ?? []).map((round) => round.busy));
-  const told =
-    ratios &&
-    `  gatehouse/bare: ${ratios.throughput.toFixed(2)} by replies a second, ${ratios.cpu.toFixed(2)} by CPU a reply\n`;
   const limited = `  The bare proxy used ${(100 * bareBusy).toFixed(0)} % of its core, so the load was its limit: go by CPU a reply.\n`;
-  return `${told ?? ''}${bareBusy < fullyBusy ? limited : ''}`;
+  return `${told.join('')}${bareBusy < fullyBusy ? limited : ''}`;
 }
 
 /** What each proxy adds to the provider's own time, in milliseconds: the difference of the medians of each point. */
