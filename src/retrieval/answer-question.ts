@@ -103,6 +103,7 @@ export function createAnswerQuestion(deps: AnswerQuestionDependencies): AnswerQu
     tell: (event: AnswerEvent) => void | Promise<void>,
   ): Promise<Draft> {
     const passages = found.passages.slice(0, limit);
+    const speaks = speaksOf(query, found);
     const { messages, shown } = buildPrompt(query, passages, promptTokens, deps.estimateTokens);
     const checker = createAnswerChecker(caller.principal, passages.slice(0, shown), storedSlices, tell);
     // Pieces are checked in order even when they come faster than the database answers.
@@ -117,7 +118,7 @@ export function createAnswerQuestion(deps: AnswerQuestionDependencies): AnswerQu
     let streamed = 0;
     const said = await chat(
       { ...caller, signal: AbortSignal.any([caller.signal, leash.signal]) },
-      { model, messages },
+      { model, messages, prefer: tierFor(speaks) },
       (piece) => {
         streamed += piece.length;
         if (streamed > maxAnswerCharacters) leash.abort();
@@ -142,7 +143,7 @@ export function createAnswerQuestion(deps: AnswerQuestionDependencies): AnswerQu
       text: checked.text === '' ? notInSources : checked.text,
       generatedBy: said.generatedBy,
       covered,
-      confidence: covered ? confidenceOf(speaksOf(query, found), supported / claims.length) : 0,
+      confidence: covered ? confidenceOf(speaks, supported / claims.length) : 0,
       usage: said.usage,
       costNanoUsd: said.costNanoUsd,
       warnings: warningsOf(checked, claims.length > 0 && !covered, said.finishReason === 'length'),
@@ -220,6 +221,15 @@ function speaksOf(query: string, { passages }: FoundPassages): number {
     query,
     passages.map(({ text }) => text),
   );
+}
+
+/**
+ * The tier that answers first. A retrieval is of low confidence when its passages speak of less of the question than
+ * from which on they count as covering it: most likely the answer is that the sources do not say, and for that a small
+ * model will do. The line is the one below which nothing is quoted without a model.
+ */
+export function tierFor(speaksOfQuestion: number): 'economical' | undefined {
+  return speaksOfQuestion < COVERED_FROM ? 'economical' : undefined;
 }
 
 /**

@@ -253,6 +253,22 @@ describe('an answer by a model', () => {
     expect(answer).toMatchObject({ answer: notInSources, covered: false, confidence: 0, citations: [] });
   });
 
+  it('begins with the economical tier when the passages hardly speak of the question', async () => {
+    const tiered = await server.keyIn('tiered', 'admin');
+    await server.add(tiered, 'Terms', terms);
+    const tier = (model: string) => ({ targets: [{ provider: 'sim', model, weight: 1 }] });
+    const tiers = [tier('gpt-4o'), tier('gpt-4.1'), tier('gpt-4o-mini')];
+    await server.request(tiered, 'PUT', '/routes/default', { tiers });
+    const sure = await ask(tiered, query);
+    expect(sure.generated_by).toMatchObject({ tier: 'primary', model: 'gpt-4o' });
+    const unsure = await ask(tiered, 'Who changed the shipping of zeppelins, regattas and violins in 1897?');
+    expect(unsure.generated_by).toMatchObject({ tier: 'economical', model: 'gpt-4o-mini' });
+    // It is a preference: when that tier fails, the others answer.
+    simulator.setFault({ kind: 'server-error', model: 'gpt-4o-mini' });
+    const rescued = await ask(tiered, 'Who changed the shipping of zeppelins, regattas and violins in 1897?');
+    expect(rescued.generated_by).toMatchObject({ tier: 'primary', model: 'gpt-4o' });
+  });
+
   it('streams sentences as they are checked, each after its citation, and then the whole', async () => {
     const response = await askStreaming(admin, query, { model: 'sim/sim-hallucinate' });
     expect(response.headers.get('content-type')).toBe('text/event-stream; charset=utf-8');

@@ -19,6 +19,8 @@ export type Chat = (
       readonly role: 'system' | 'user' | 'assistant';
       readonly content: string;
     }[];
+    /** The tier of the route to begin with. */
+    readonly prefer?: 'economical' | undefined;
   },
   onText?: (text: string) => void | Promise<void>,
 ) => Promise<ChatResult>;
