@@ -106,7 +106,17 @@ describe('the source', () => {
     const senders = importing(/^import (?!type)[^;]*from '(?:undici|(?:node:)?http[s2]?)'|\bfetch\(/m);
     // The command line talks to a server of ours, or looks whether a provider answers at all; it asks no model.
     const elsewhere = senders.filter((file) => !file.startsWith('cli/') && !file.includes('/fixtures/'));
-    expect(elsewhere).toEqual(['gateway/providers/native-upstream.ts']);
+    expect(elsewhere).toEqual(['gateway/providers/provider-http.ts']);
+  });
+
+  it('gives every provider package the one way out that it may use', () => {
+    const users = importing(/^import (?!type)[^;]*from '@ai-sdk\//m);
+    expect(users.filter((file) => !file.startsWith('gateway/providers/'))).toEqual([]);
+    for (const file of importing(/\bcreate(?:OpenAI|OpenAICompatible|Anthropic|Google|AmazonBedrock)\(/)) {
+      expect(readFileSync(join(source, file), 'utf8')).toMatch(
+        /\bfetch\b[^;]*\}\)|shared = \{[^;]*\bfetch\b/,
+      );
+    }
   });
 
   it('lets only the one function reach them', () => {

@@ -11,7 +11,7 @@ import type { GatewayHooks } from './hooks.ts';
 import { heartbeatMs, type OpenStreams } from './http-reply.ts';
 import { createInFlight, defaultInFlightBounds, type InFlightBounds } from './in-flight.ts';
 import { createInProcessModels, type InProcessModels } from './in-process.ts';
-import { createNativeUpstream } from './providers/native-upstream.ts';
+import { createUpstream } from './providers/upstream.ts';
 import type { UpstreamTimeouts } from './upstream.ts';
 
 export interface GatewayTimeouts extends UpstreamTimeouts {
@@ -61,7 +61,7 @@ export function createGateway(deps: GatewayDependencies): Gateway {
     clock,
   });
   const streams: OpenStreams = new Set();
-  const upstream = createNativeUpstream(timeouts);
+  const upstream = createUpstream(timeouts, clock);
   const callModel = createCallModel({
     routing,
     hooks: deps.hooks ?? {},

@@ -1,4 +1,5 @@
 import type { Dialect } from '../model-call.ts';
+import { openAiChatTranslation } from './openai-chat-translation.ts';
 import { estimateChatInput, estimateChatOutput } from './openai-estimate.ts';
 import { readOpenAiReply } from './openai-reply.ts';
 import type { RequestRules } from './openai-request.ts';
@@ -9,7 +10,7 @@ import { refusal } from './request-body.ts';
 export const openAiChat: Dialect = {
   name: 'openai-chat',
   operation: 'chat',
-  translation: null,
+  translation: openAiChatTranslation,
   // The longest answers are some 400 KB; pictures and speech in a reply may reach tens of megabytes.
   maxReplyBytes: 64 * 1024 * 1024,
   readReply: (body) => readOpenAiReply(body, estimateChatOutput),

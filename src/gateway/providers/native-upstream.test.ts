@@ -2,15 +2,16 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Principal } from '../../access/index.ts';
+import { systemClock } from '../../platform/clock.ts';
 import type { Provider } from '../../routing/index.ts';
 import type { ModelCall } from '../model-call.ts';
 import type { UpstreamFailure } from '../upstream.ts';
-import { createNativeUpstream } from './native-upstream.ts';
+import { createUpstream } from './upstream.ts';
 
 let server: Server;
 let port: number;
 let requests = 0;
-const upstream = createNativeUpstream({ connectMs: 1_000, firstByteMs: 1_000, idleMs: 1_000 });
+const upstream = createUpstream({ connectMs: 1_000, firstByteMs: 1_000, idleMs: 1_000 }, systemClock);
 
 beforeAll(async () => {
   server = createServer((request, response) => {

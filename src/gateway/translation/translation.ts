@@ -6,6 +6,7 @@ import type {
   LanguageModelV4StreamPart,
 } from '@ai-sdk/provider';
 import type { JsonObject } from '../json-object.ts';
+import type { FieldNames } from './call-limits.ts';
 
 /**
  * How a dialect goes to and comes back from the neutral form, which is the one that the AI SDK's provider packages
@@ -27,6 +28,8 @@ export interface ReplyContext {
 
 export interface ChatTranslation {
   readonly kind: 'chat';
+  /** What this dialect calls the fields of the neutral form, for refusals that come once the provider is known. */
+  readonly fieldNames?: FieldNames;
   /**
    * @param request a body of this dialect.
    * @throws AppError `invalid` (422) whose `errors` name each field that has no place in the neutral form.

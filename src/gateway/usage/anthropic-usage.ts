@@ -1,6 +1,7 @@
 import { noUsage, type TokenUsage } from '../../costs/index.ts';
 import type { JsonObject } from '../json-object.ts';
-import { countOf, partOf, recordOf } from './token-counts.ts';
+import { countOf, objectOf, partOf, recordOf } from './token-counts.ts';
+import type { UsageReader } from './usage-reader.ts';
 
 /**
  * Usage in the form of Anthropic's messages (https://platform.claude.com/docs/en/api/messages). `input_tokens` leaves
@@ -44,3 +45,13 @@ function cacheWrites(usage: JsonObject): { short: number; long: number } {
   // What the total has beyond the parts has the default lifetime.
   return { short: Math.max(short, total - long), long };
 }
+
+export const anthropicUsage: UsageReader = {
+  inReply: (body) => objectOf(recordOf(body).usage),
+  inChunk(chunk, before) {
+    const { type, message, usage } = recordOf(chunk);
+    const update = objectOf(type === 'message_start' ? recordOf(message).usage : usage);
+    return update === null ? before : mergeAnthropicUsage(before, update);
+  },
+  read: readAnthropicUsage,
+};

@@ -21,3 +21,9 @@ export function partOf(value: unknown, whole: number): number {
 export function recordOf(value: unknown): JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : none;
 }
+
+/** An object as it is, null for anything else. */
+export function objectOf(value: unknown): JsonObject | null {
+  const record = recordOf(value);
+  return record === none ? null : record;
+}

@@ -1,0 +1,136 @@
+import type {
+  LanguageModelV4,
+  LanguageModelV4CallOptions,
+  LanguageModelV4FinishReason,
+  LanguageModelV4StreamPart,
+} from '@ai-sdk/provider';
+import { estimateTokens, estimateTokensOfBytes } from '../../costs/index.ts';
+import type { JsonObject } from '../json-object.ts';
+import type { ReplyFacts } from '../model-call.ts';
+import { problemsOf } from '../translation/call-limits.ts';
+import { rehearse } from '../translation/rehearse.ts';
+import type { ChatTranslation } from '../translation/translation.ts';
+import { recordOf } from '../usage/token-counts.ts';
+import type { UsageReader } from '../usage/usage-reader.ts';
+import { refusalBehind } from './provider-refused.ts';
+import { providerWires } from './provider-wires.ts';
+import { type Asked, factsOf, orRefusal, refusedFields } from './translated-call.ts';
+
+/**
+ * Asks a chat model through its provider package, and gives what it says to the receiver in the call's dialect.
+ * @throws AppError `invalid` naming what the provider cannot be asked for, before anything is sent; ProviderRefused;
+ *   or whatever broke the exchange.
+ */
+export async function askChat(asked: Asked, translation: ChatTranslation): Promise<void> {
+  const { call, target, key, fetch, context } = asked;
+  const { provider, model: modelName } = target;
+  const wire = providerWires[provider.kind].chat;
+  if (wire === null) throw refusedFields(asked, [{ path: 'model', message: 'answers no chats' }]);
+  const options = translation.readRequest(context.request);
+  const connection = { provider, key, model: modelName, fetch: fetch.fetch };
+  const names = translation.fieldNames ?? {};
+  const problems = problemsOf(options, wire.limits, names, provider.kind);
+  if (problems.length > 0) throw refusedFields(asked, problems);
+  const lost = await rehearse(wire, connection, options, names);
+  if (lost.length > 0) throw refusedFields(asked, lost);
+  if (asked.receiver.aborted) return;
+  const model = wire.open(connection);
+  if (call.streamed) await stream(asked, translation, model, options, wire.usage);
+  else await generate(asked, translation, model, options, wire.usage);
+}
+
+async function generate(
+  { receiver, context }: Asked,
+  translation: ChatTranslation,
+  model: LanguageModelV4,
+  options: LanguageModelV4CallOptions,
+  usage: UsageReader,
+): Promise<void> {
+  const result = await orRefusal(model.doGenerate(options));
+  if (receiver.aborted) return;
+  if (!isEnd(result.finishReason)) throw new Error('the reply ended before it was done');
+  const raw = usage.inReply(result.response?.body) ?? recordOrNull(result.usage.raw);
+  const text = JSON.stringify(result.content);
+  receiver.facts = factsOf(result.response?.modelId, raw, usage, () => estimateTokens(text));
+  receiver.begin('application/json', result.response?.headers);
+  await receiver.write(translation.writeReply(result, context));
+}
+
+async function stream(
+  { receiver, context, fetch }: Asked,
+  translation: ChatTranslation,
+  model: LanguageModelV4,
+  options: LanguageModelV4CallOptions,
+  usage: UsageReader,
+): Promise<void> {
+  const { stream: parts, response } = await orRefusal(model.doStream({ ...options, includeRawChunks: true }));
+  const writer = translation.openStream(context);
+  const told = new StreamFacts(usage);
+  const write = async (text: string) => {
+    if (text === '') return;
+    // Not before there is something to say: until then, another target can take over.
+    if (!receiver.begun) receiver.begin('text/event-stream; charset=utf-8', response?.headers);
+    await receiver.write(Buffer.from(text));
+  };
+  for await (const part of parts) {
+    if (receiver.aborted) return;
+    if (part.type === 'error') {
+      const refusal = refusalBehind(part.error);
+      if (!receiver.begun || refusal === null) throw refusal ?? part.error;
+      await write(writer.write(part));
+      return;
+    }
+    told.read(part, fetch.requests > 1);
+    if (part.type === 'finish') {
+      receiver.facts = told.facts();
+      if (!isEnd(part.finishReason)) throw new Error('the stream ended before it was done');
+    }
+    await write(writer.write(part));
+  }
+  if (receiver.facts === null) throw new Error('the stream ended before it was done');
+  await write(writer.end());
+}
+
+/** Whether the provider said that it was done: the packages end a stream that was cut off with no reason of its own. */
+function isEnd({ unified, raw }: LanguageModelV4FinishReason): boolean {
+  return (unified !== 'other' || raw !== undefined) && unified !== 'error' && unified !== 'interrupted';
+}
+
+/** Gathers what a stream tells on its way. */
+class StreamFacts {
+  readonly #usage: UsageReader;
+  #model: string | undefined;
+  #raw: JsonObject | null = null;
+  #writtenBytes = 0;
+
+  constructor(usage: UsageReader) {
+    this.#usage = usage;
+  }
+
+  read(part: LanguageModelV4StreamPart, severalRequests: boolean): void {
+    switch (part.type) {
+      case 'raw':
+        this.#raw = this.#usage.inChunk(part.rawValue, this.#raw);
+        break;
+      case 'response-metadata':
+        this.#model = part.modelId ?? this.#model;
+        break;
+      case 'text-delta':
+      case 'reasoning-delta':
+      case 'tool-input-delta':
+        this.#writtenBytes += part.delta.length;
+        break;
+      case 'finish':
+        // A package that asked several times has added up what each reply told.
+        if (severalRequests || this.#raw === null) this.#raw = recordOrNull(part.usage.raw) ?? this.#raw;
+    }
+  }
+
+  facts(): ReplyFacts {
+    return factsOf(this.#model, this.#raw, this.#usage, () => estimateTokensOfBytes(this.#writtenBytes));
+  }
+}
+
+function recordOrNull(value: unknown): JsonObject | null {
+  return value === undefined || value === null ? null : recordOf(value);
+}

@@ -1,0 +1,24 @@
+import type { Clock } from '../../platform/clock.ts';
+import type { Upstream, UpstreamTimeouts } from '../upstream.ts';
+import { createNativeUpstream } from './native-upstream.ts';
+import { createProviderHttp } from './provider-http.ts';
+import { providerWires } from './provider-wires.ts';
+import { createTranslatedUpstream } from './translated-upstream.ts';
+
+/**
+ * Every provider, in the dialect of the call: one that speaks it gets the caller's bytes, every other one is asked in
+ * its own words. Who sends a call cannot tell which of the two it was.
+ */
+export function createUpstream(timeouts: UpstreamTimeouts, clock: Pick<Clock, 'now'>): Upstream {
+  const http = createProviderHttp(timeouts);
+  const native = createNativeUpstream(http);
+  const translated = createTranslatedUpstream(http, clock);
+  return {
+    send(request, receiver) {
+      const { call, target } = request;
+      const speaks = providerWires[target.provider.kind].nativePath(call.dialect.name, target) !== null;
+      return (speaks ? native : translated).send(request, receiver);
+    },
+    stop: http.stop,
+  };
+}

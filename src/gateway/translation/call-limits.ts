@@ -1,0 +1,87 @@
+import type {
+  LanguageModelV4CallOptions,
+  LanguageModelV4FilePart,
+  LanguageModelV4Message,
+} from '@ai-sdk/provider';
+import type { FieldProblem } from '../../platform/errors.ts';
+
+/** What a call can ask for beside its messages, by the names of the neutral form. */
+export type NeutralField =
+  | Exclude<
+      keyof LanguageModelV4CallOptions,
+      'prompt' | 'abortSignal' | 'headers' | 'includeRawChunks' | 'providerOptions'
+    >
+  | 'parallelToolCalls'
+  | 'strictTools';
+
+/** What calls may ask of one kind of provider, where its package would leave the rest out without a word. */
+export interface CallLimits {
+  /** Settings that it has no place for. */
+  readonly without: readonly NeutralField[];
+  /** @returns why it cannot be given this file; null when it can. */
+  refusesFile(file: LanguageModelV4FilePart): string | null;
+  /** Further rules. `path` is a neutral field. */
+  check?(options: LanguageModelV4CallOptions): readonly { field: NeutralField; message: string }[];
+}
+
+/** How a dialect calls the neutral fields; those that are missing keep their name. */
+export type FieldNames = Partial<Readonly<Record<NeutralField, string>>>;
+
+/**
+ * Where a part of a prompt stands in the caller's body, so that a refusal can name it: dialects put
+ * `providerOptions: fieldPath('messages.0.content.1')` on what may not go everywhere. No package reads it.
+ */
+export function fieldPath(path: string): { gatehouse: { path: string } } {
+  return { gatehouse: { path } };
+}
+
+/** @returns the fields that this kind of provider cannot be given, as the caller named them. */
+export function problemsOf(
+  options: LanguageModelV4CallOptions,
+  limits: CallLimits,
+  names: FieldNames,
+  kind: string,
+): FieldProblem[] {
+  const asked = fieldsAsked(options);
+  const missing = limits.without
+    .filter((field) => asked.has(field))
+    .map((field) => ({ path: names[field] ?? field, message: `cannot be asked of ${kind} providers` }));
+  const broken = (limits.check?.(options) ?? []).map(({ field, message }) => ({
+    path: names[field] ?? field,
+    message,
+  }));
+  return [...missing, ...broken, ...fileProblems(options, limits)];
+}
+
+function fieldsAsked(options: LanguageModelV4CallOptions): Set<string> {
+  const asked = new Set(
+    Object.entries(options).flatMap(([key, value]) => (value === undefined ? [] : [key])),
+  );
+  const { openai, anthropic } = options.providerOptions ?? {};
+  if (openai?.parallelToolCalls === false || anthropic?.disableParallelToolUse === true) {
+    asked.add('parallelToolCalls');
+  }
+  if (options.tools?.some((tool) => tool.type === 'function' && tool.strict === true)) {
+    asked.add('strictTools');
+  }
+  return asked;
+}
+
+function fileProblems({ prompt }: LanguageModelV4CallOptions, limits: CallLimits): FieldProblem[] {
+  return prompt.flatMap(filesIn).flatMap((file) => {
+    const message = limits.refusesFile(file);
+    return message === null ? [] : [{ path: pathOf(file) ?? 'messages', message }];
+  });
+}
+
+function filesIn(message: LanguageModelV4Message): LanguageModelV4FilePart[] {
+  if (message.role !== 'user' && message.role !== 'assistant') return [];
+  const files: LanguageModelV4FilePart[] = [];
+  for (const part of message.content) if (part.type === 'file') files.push(part);
+  return files;
+}
+
+function pathOf({ providerOptions }: LanguageModelV4FilePart): string | null {
+  const path = providerOptions?.gatehouse?.path;
+  return typeof path === 'string' ? path : null;
+}

@@ -1,0 +1,42 @@
+import type { LanguageModelV4CallOptions, SharedV4Warning } from '@ai-sdk/provider';
+import type { FieldProblem } from '../../platform/errors.ts';
+import type { ChatWire, ModelConnection } from '../providers/provider-wire.ts';
+import type { FieldNames, NeutralField } from './call-limits.ts';
+
+/**
+ * Goes through a call without asking anybody. The provider packages leave out what a model does not take, and only
+ * say so beside the reply, when it has been paid for; here they say it before.
+ * @returns what would be lost, as the caller named it.
+ */
+export async function rehearse(
+  wire: ChatWire,
+  connection: ModelConnection,
+  options: LanguageModelV4CallOptions,
+  names: FieldNames,
+): Promise<FieldProblem[]> {
+  const reply = JSON.stringify(wire.emptyReply);
+  const fetch = async () => new Response(reply, { headers: { 'content-type': 'application/json' } });
+  const { warnings } = await wire.open({ ...connection, fetch }).doGenerate(options);
+  return warnings.filter((warning) => !isAccepted(warning)).map((warning) => problemOf(warning, names));
+}
+
+/** What loses nothing that was asked for. */
+function isAccepted(warning: SharedV4Warning): boolean {
+  if (warning.type === 'deprecated') return true;
+  if (warning.type !== 'compatibility') return false;
+  // Models that a package does not know get its most cautious bound on output; an effort that a model does not have
+  // becomes the next one that it has.
+  return (
+    warning.feature === 'maxOutputTokens' ||
+    (warning.feature === 'reasoning' && /mapped to/.test(warning.details ?? ''))
+  );
+}
+
+function problemOf(warning: SharedV4Warning, names: FieldNames): FieldProblem {
+  if ('feature' in warning) {
+    const field = warning.feature as NeutralField;
+    const message = warning.details ?? 'cannot be asked of this model';
+    return { path: names[field] ?? warning.feature, message };
+  }
+  return { path: 'messages', message: 'message' in warning ? warning.message : 'cannot be carried' };
+}
