@@ -1,8 +1,8 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { loadClientConfig, loadConfig, unknownVariables, unusedEngines } from './config.ts';
+import { knownVariables, loadClientConfig, loadConfig, unknownVariables, unusedEngines } from './config.ts';
 import { AppError } from './errors.ts';
 
 let folder: string;
@@ -66,15 +66,70 @@ describe('the configuration', () => {
     expect(problemsOf({ GATEHOUSE_CONFIG: join(folder, 'absent') })).toContain('YAML');
   });
 
-  it('makes a provider available from its own variable', () => {
+  it('makes a provider available from its own variable, in the words that it speaks itself', () => {
     const { environmentProviders } = loadConfig({
+      OPENAI_API_KEY: 'sk-test',
+      ANTHROPIC_API_KEY: 'sk-ant-test',
+      GEMINI_API_KEY: 'AIza-test',
+      AZURE_OPENAI_API_KEY: 'azure-test',
+      AZURE_OPENAI_BASE_URL: 'https://acme.openai.azure.com/',
+      AWS_BEARER_TOKEN_BEDROCK: 'bedrock-test',
+      AWS_REGION: 'eu-central-1',
       GROQ_API_KEY: 'gsk_test',
       OLLAMA_BASE_URL: 'http://127.0.0.1:11434/v1/',
+      KAPA_API_KEY: 'kapa-test',
+      KAPA_PROJECT_ID: 'project-1',
     });
-    expect(environmentProviders.map((p) => [p.name, p.baseUrl, p.apiKey])).toEqual([
-      ['groq', 'https://api.groq.com/openai/v1', 'gsk_test'],
-      ['ollama', 'http://127.0.0.1:11434/v1', null],
+    expect(environmentProviders.map((p) => [p.name, p.kind, p.baseUrl, p.apiKey, p.settings])).toEqual([
+      ['openai', 'openai', 'https://api.openai.com/v1', 'sk-test', {}],
+      ['anthropic', 'anthropic', 'https://api.anthropic.com/v1', 'sk-ant-test', {}],
+      ['google', 'gemini', 'https://generativelanguage.googleapis.com/v1beta', 'AIza-test', {}],
+      ['azure', 'azure', 'https://acme.openai.azure.com/openai/v1', 'azure-test', {}],
+      [
+        'bedrock',
+        'bedrock',
+        'https://bedrock-runtime.eu-central-1.amazonaws.com',
+        'bedrock-test',
+        { awsRegion: 'eu-central-1' },
+      ],
+      ['groq', 'openai-compatible', 'https://api.groq.com/openai/v1', 'gsk_test', {}],
+      ['ollama', 'ollama', 'http://127.0.0.1:11434/v1', null, {}],
+      ['kapa', 'kapa', 'https://api.kapa.ai', 'kapa-test', { projectId: 'project-1' }],
     ]);
+  });
+
+  it('takes AWS keys for Bedrock where the region is named, its own kind of key first', () => {
+    const keys = { AWS_ACCESS_KEY_ID: 'AKIATEST', AWS_SECRET_ACCESS_KEY: 'secret-of-test' };
+    const apiKeys = (environment: Record<string, string>) =>
+      loadConfig(environment).environmentProviders.map(({ apiKey }) => apiKey);
+    expect(apiKeys(keys)).toEqual([]);
+    expect(apiKeys({ AWS_REGION: 'us-east-1' })).toEqual([]);
+    expect(apiKeys({ ...keys, AWS_REGION: 'us-east-1' })).toEqual(['AKIATEST:secret-of-test']);
+    expect(apiKeys({ ...keys, AWS_REGION: 'us-east-1', AWS_SESSION_TOKEN: 'session' })).toEqual([
+      'AKIATEST:secret-of-test:session',
+    ]);
+    expect(apiKeys({ ...keys, AWS_REGION: 'us-east-1', AWS_BEARER_TOKEN_BEDROCK: 'b' })).toEqual(['b']);
+  });
+
+  it('says which variable a provider still lacks, together with all other problems', () => {
+    const message = problemsOf({
+      PORT: 'eighty',
+      AZURE_OPENAI_API_KEY: 'azure-test',
+      AWS_BEARER_TOKEN_BEDROCK: 'bedrock-test',
+      KAPA_API_KEY: 'kapa-test',
+    });
+    expect(message).toMatch(/PORT must be a whole number/);
+    expect(message).toMatch(
+      /AZURE_OPENAI_BASE_URL must be set together with AZURE_OPENAI_API_KEY, for example/,
+    );
+    expect(message).toMatch(/AWS_REGION must be set together with AWS_BEARER_TOKEN_BEDROCK/);
+    expect(message).toMatch(/KAPA_PROJECT_ID must be set together with KAPA_API_KEY/);
+  });
+
+  it('has every variable in its documentation', () => {
+    const documented = readFileSync(new URL('../../docs/configuration.md', import.meta.url), 'utf8');
+    const missing = knownVariables().filter((name) => !documented.includes(`\`${name}\``));
+    expect(missing).toEqual([]);
   });
 
   it('notices engines that it does not use', () => {

@@ -2,6 +2,12 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
+import {
+  environmentProviders,
+  incompleteProviders,
+  type ProviderFromEnvironment,
+  providerVariables,
+} from './environment-providers.ts';
 import { AppError } from './errors.ts';
 
 /** The variables that Gatehouse reads, each with an example that is shown when it is wrong. */
@@ -23,14 +29,7 @@ const examples: Record<string, string> = {
   GATEHOUSE_URL: 'http://127.0.0.1:8080',
   GATEHOUSE_API_KEY: 'gh_…',
   LOG_LEVEL: 'info',
-  OPENAI_API_KEY: 'sk-…',
-  OPENAI_BASE_URL: 'https://api.openai.com/v1',
-  ANTHROPIC_API_KEY: 'sk-ant-…',
-  GEMINI_API_KEY: 'AIza…',
-  MISTRAL_API_KEY: '…',
-  GROQ_API_KEY: 'gsk_…',
-  DEEPSEEK_API_KEY: 'sk-…',
-  OLLAMA_BASE_URL: 'http://127.0.0.1:11434',
+  ...providerVariables,
 };
 
 const url = (protocols: string[]) =>
@@ -72,6 +71,22 @@ const schema = z.object({
   OPENAI_BASE_URL: url(['http:', 'https:']).optional(),
   ANTHROPIC_API_KEY: key.optional(),
   GEMINI_API_KEY: key.optional(),
+  AZURE_OPENAI_API_KEY: key.optional(),
+  AZURE_OPENAI_BASE_URL: url(['http:', 'https:']).optional(),
+  AWS_REGION: z
+    .string()
+    .regex(/^[a-z]{2}(-[a-z]+)+-\d{1,2}$/, 'must be an AWS region')
+    .optional(),
+  AWS_BEARER_TOKEN_BEDROCK: key.optional(),
+  AWS_ACCESS_KEY_ID: key.optional(),
+  AWS_SECRET_ACCESS_KEY: key.optional(),
+  AWS_SESSION_TOKEN: key.optional(),
+  KAPA_API_KEY: key.optional(),
+  KAPA_PROJECT_ID: z
+    .string()
+    .trim()
+    .regex(/^[A-Za-z0-9_-]{1,100}$/, 'must be letters, digits, hyphens or underscores')
+    .optional(),
   MISTRAL_API_KEY: key.optional(),
   GROQ_API_KEY: key.optional(),
   DEEPSEEK_API_KEY: key.optional(),
@@ -82,23 +97,6 @@ const clientSchema = schema.pick({ HOST: true, PORT: true }).extend({
   GATEHOUSE_URL: url(['http:', 'https:']).optional(),
   GATEHOUSE_API_KEY: key.optional(),
 });
-
-/** A provider that is available because its own variable is set, with no further set-up. */
-export interface ProviderFromEnvironment {
-  readonly name: string;
-  readonly kind:
-    | 'openai'
-    | 'azure'
-    | 'anthropic'
-    | 'gemini'
-    | 'bedrock'
-    | 'ollama'
-    | 'openai-compatible'
-    | 'kapa';
-  readonly baseUrl: string;
-  readonly apiKey: string | null;
-  readonly settings: { readonly awsRegion?: string; readonly projectId?: string };
-}
 
 export interface Config {
   readonly host: string;
@@ -142,7 +140,8 @@ export function loadConfig(environment: Environment = process.env): Config {
     Object.entries({ ...readConfigFile(environment.GATEHOUSE_CONFIG), ...withoutEmpty(environment) }),
   );
   const parsed = schema.safeParse(given);
-  if (!parsed.success) throw invalid(problemsIn(parsed.error));
+  const problems = [...(parsed.success ? [] : problemsIn(parsed.error)), ...incompleteProviders(given)];
+  if (!parsed.success || problems.length > 0) throw invalid(problems);
   const v = parsed.data;
   return {
     host: v.HOST,
@@ -159,7 +158,7 @@ export function loadConfig(environment: Environment = process.env): Config {
     drainMs: v.GATEHOUSE_DRAIN_SECONDS * 1000,
     shutdownMs: v.GATEHOUSE_SHUTDOWN_SECONDS * 1000,
     logLevel: v.LOG_LEVEL,
-    environmentProviders: providersIn(v),
+    environmentProviders: environmentProviders(v),
   };
 }
 
@@ -210,26 +209,6 @@ export function unusedEngines(environment: Environment = process.env): string[] 
 
 function poolSizes(min: number, max: number) {
   return { min: Math.min(min, max), max };
-}
-
-/** Each of these serves the OpenAI wire format at the address its documentation gives. */
-function providersIn(v: z.infer<typeof schema>): ProviderFromEnvironment[] {
-  const known: [string, string | undefined, string][] = [
-    ['openai', v.OPENAI_API_KEY, v.OPENAI_BASE_URL ?? 'https://api.openai.com/v1'],
-    ['anthropic', v.ANTHROPIC_API_KEY, 'https://api.anthropic.com/v1'],
-    ['google', v.GEMINI_API_KEY, 'https://generativelanguage.googleapis.com/v1beta/openai'],
-    ['mistral', v.MISTRAL_API_KEY, 'https://api.mistral.ai/v1'],
-    ['groq', v.GROQ_API_KEY, 'https://api.groq.com/openai/v1'],
-    ['deepseek', v.DEEPSEEK_API_KEY, 'https://api.deepseek.com/v1'],
-  ];
-  const providers: ProviderFromEnvironment[] = known.flatMap(([name, apiKey, baseUrl]) =>
-    apiKey ? [{ name, kind: 'openai' as const, baseUrl, apiKey, settings: {} }] : [],
-  );
-  if (v.OLLAMA_BASE_URL) {
-    const baseUrl = `${v.OLLAMA_BASE_URL.replace(/\/+$/, '').replace(/\/v1$/, '')}/v1`;
-    providers.push({ name: 'ollama', kind: 'openai', baseUrl, apiKey: null, settings: {} });
-  }
-  return providers;
 }
 
 function withoutEmpty(environment: Environment): Record<string, string> {

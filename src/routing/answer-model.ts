@@ -1,4 +1,4 @@
-import type { Provider, Route } from './resolution.ts';
+import { type Provider, type Route, standsAside } from './resolution.ts';
 import type { RoutingSnapshot } from './routing-snapshot.ts';
 
 /**
@@ -19,7 +19,7 @@ const embeddingsRoute = 'embeddings';
 /**
  * @returns the model name that knowledge answers call: the route `default`; else the tenant's oldest route that leads
  *   to a chat model, then the platform's; else, without any route, the chat model of the only provider from the
- *   environment. Null when there is none.
+ *   environment, those that stand aside not counted. Null when there is none.
  */
 export function answerModelOf(snapshot: RoutingSnapshot, tenantId: string): string | null {
   if (snapshot.route(tenantId, 'default')) return 'default';
@@ -49,5 +49,5 @@ function tenantsFirstThenOldest(a: Route, b: Route): number {
 }
 
 function isFromEnvironment(provider: Provider): boolean {
-  return provider.source === 'environment';
+  return provider.source === 'environment' && !standsAside(provider);
 }

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createPriceCatalogue } from '../costs/index.ts';
 import { answerModelOf, defaultChatModels, embeddingModelOf } from './answer-model.ts';
-import type { Provider, Route } from './resolution.ts';
+import type { Provider, ProviderKind, Route } from './resolution.ts';
 import { createRoutingSnapshot } from './routing-snapshot.ts';
 
 const acme = 'tenant-acme';
@@ -74,6 +74,15 @@ describe('a model name', () => {
     expect(resolved(single, acme, 'gpt-4o')).toBeUndefined();
   });
 
+  it('is not a model of a provider that is only used by name', () => {
+    const ambient = provider('bedrock', null, { kind: 'bedrock', source: 'environment' });
+    const kapa = provider('kapa', null, { kind: 'kapa', source: 'environment' });
+    const beside = createRoutingSnapshot([provider('openai'), ambient, kapa], []);
+    expect(resolved(beside, acme, 'gpt-4o')).toBe('null null-openai gpt-4o');
+    expect(resolved(beside, acme, 'bedrock/nova')).toBe('null null-bedrock nova');
+    expect(resolved(createRoutingSnapshot([ambient], []), acme, 'gpt-4o')).toBeUndefined();
+  });
+
   it('is nothing when there are routes and none of that name, even with one provider', () => {
     const one = createRoutingSnapshot([provider('openai')], [route('fast', 'openai/gpt-4o-mini')]);
     expect(resolved(one, acme, 'fats')).toBeUndefined();
@@ -110,7 +119,8 @@ describe('a model name', () => {
 });
 
 describe('the model for answers', () => {
-  const fromEnvironment = (name: string) => provider(name, null, { source: 'environment' });
+  const fromEnvironment = (name: string, kind: ProviderKind = 'openai') =>
+    provider(name, null, { source: 'environment', kind });
 
   it('is the route named default', () => {
     const snapshot = createRoutingSnapshot(
@@ -141,6 +151,10 @@ describe('the model for answers', () => {
     expect(answerModelOf(createRoutingSnapshot([fromEnvironment('ollama')], []), acme)).toBeNull();
     const two = createRoutingSnapshot([fromEnvironment('openai'), fromEnvironment('groq')], []);
     expect(answerModelOf(two, acme)).toBeNull();
+    const beside = fromEnvironment('bedrock', 'bedrock');
+    expect(answerModelOf(createRoutingSnapshot([fromEnvironment('openai'), beside], []), acme)).toBe(
+      'openai/gpt-4o-mini',
+    );
     const embedsOnly = createRoutingSnapshot([fromEnvironment('openai')], [route('embeddings', 'openai/m')]);
     expect(answerModelOf(embedsOnly, acme)).toBeNull();
     expect(answerModelOf(createRoutingSnapshot([], []), acme)).toBeNull();

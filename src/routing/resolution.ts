@@ -66,6 +66,14 @@ export interface Provider {
   readonly createdAt: Date;
 }
 
+/**
+ * Providers from the environment that are only used by name: AWS keys are on many machines for other purposes, and Kapa
+ * answers from documents of its own.
+ */
+export function standsAside({ source, kind }: Provider): boolean {
+  return source === 'environment' && (kind === 'bedrock' || kind === 'kapa');
+}
+
 /** A tier as it is stored: providers by name. */
 export interface TierPlan {
   readonly targets: readonly { readonly provider: string; readonly model: string; readonly weight: number }[];

@@ -1,6 +1,13 @@
 import { createHash } from 'node:crypto';
 import { type BoundedCache, createBoundedCache } from '../platform/bounded-cache.ts';
-import { type Provider, type Resolution, type Route, type Target, tierName } from './resolution.ts';
+import {
+  type Provider,
+  type Resolution,
+  type Route,
+  standsAside,
+  type Target,
+  tierName,
+} from './resolution.ts';
 
 /** Everything that one tenant, or the platform, has of its own, by name. */
 interface Holding {
@@ -95,7 +102,7 @@ function makeResolution(snapshot: RoutingSnapshot, tenantId: string, model: stri
   const named = slash > 0 ? snapshot.provider(tenantId, model.slice(0, slash)) : undefined;
   if (named && slash + 1 < model.length) return direct(named, model.slice(slash + 1));
   if (snapshot.visibleRoutes(tenantId).length > 0) return undefined;
-  const visible = snapshot.visibleProviders(tenantId);
+  const visible = snapshot.visibleProviders(tenantId).filter((provider) => !standsAside(provider));
   const [only] = visible;
   return only && visible.length === 1 ? direct(only, model) : undefined;
 }

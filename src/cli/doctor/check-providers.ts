@@ -1,4 +1,4 @@
-import type { ProviderFromEnvironment } from '../../platform/config.ts';
+import type { ProviderFromEnvironment } from '../../platform/environment-providers.ts';
 import type { Facts } from './facts.ts';
 import { type Check, type Finding, ok, problem, skipped } from './finding.ts';
 
@@ -23,13 +23,14 @@ export const providersCheck: Check<Facts> = {
   },
 };
 
-/** Asks for the list of models, which costs nothing. */
+/** Asks for something that costs nothing: the list of models, mostly. */
 async function askProvider(provider: ProviderFromEnvironment): Promise<Finding> {
-  const place = new URL(provider.baseUrl).host;
+  const { url, headers, refusals } = questionFor(provider);
+  const place = url.host;
   let status: number;
   try {
-    const response = await fetch(`${provider.baseUrl.replace(/\/+$/, '')}/models`, {
-      headers: credentialOf(provider),
+    const response = await fetch(url, {
+      headers,
       // A key goes to the address that was named and nowhere else.
       redirect: 'manual',
       signal: AbortSignal.timeout(answerWithinMs),
@@ -43,12 +44,24 @@ async function askProvider(provider: ProviderFromEnvironment): Promise<Finding> 
       'Check the network, a proxy or firewall, and the base URL.',
     );
   }
-  return answerFinding(provider.name, place, status);
+  if (refusals === null) {
+    return ok(
+      'providers',
+      `${provider.name} can be reached; whether it accepts its keys, the first call will tell`,
+    );
+  }
+  return answerFinding(provider.name, place, status, refusals);
 }
 
-export function answerFinding(name: string, place: string, status: number): Finding {
+/** @param refusals statuses that mean that the key is not accepted. */
+export function answerFinding(
+  name: string,
+  place: string,
+  status: number,
+  refusals: readonly number[] = usualRefusals,
+): Finding {
   if (status >= 200 && status < 300) return ok('providers', `${name} accepts its key`);
-  if (status === 401 || status === 403) {
+  if (refusals.includes(status)) {
     return problem(
       'providers',
       `${name} does not accept its key (${status})`,
@@ -64,11 +77,53 @@ export function answerFinding(name: string, place: string, status: number): Find
   );
 }
 
-function credentialOf({ name, apiKey }: ProviderFromEnvironment): Record<string, string> {
-  if (apiKey === null) return {};
-  // Its list of models is not a part of the OpenAI-compatible interface.
-  if (name === 'anthropic') return { 'x-api-key': apiKey, 'anthropic-version': '2023-06-01' };
-  return { authorization: `Bearer ${apiKey}` };
+const usualRefusals = [401, 403];
+
+interface ProviderQuestion {
+  readonly url: URL;
+  readonly headers: Record<string, string>;
+  /** Null: an answer of any status only shows that it is there. */
+  readonly refusals: readonly number[] | null;
+}
+
+/** What each kind is asked, in its own way. */
+export function questionFor({ kind, baseUrl, apiKey, settings }: ProviderFromEnvironment): ProviderQuestion {
+  const at = (path: string, from = baseUrl) => new URL(`${from.replace(/\/+$/, '')}${path}`);
+  const withKey = (name: string): Record<string, string> => (apiKey === null ? {} : { [name]: apiKey });
+  const bearer: Record<string, string> = apiKey === null ? {} : { authorization: `Bearer ${apiKey}` };
+  const refusals = usualRefusals;
+  switch (kind) {
+    case 'anthropic':
+      return {
+        url: at('/models'),
+        headers: { ...withKey('x-api-key'), 'anthropic-version': '2023-06-01' },
+        refusals,
+      };
+    case 'gemini':
+      // It answers 400 to a key that is not one.
+      return { url: at('/models'), headers: withKey('x-goog-api-key'), refusals: [400, ...refusals] };
+    case 'azure':
+      return { url: at('/models'), headers: withKey('api-key'), refusals };
+    case 'kapa':
+      return {
+        url: at(`/query/v1/projects/${settings.projectId}/integrations/`),
+        headers: withKey('x-api-key'),
+        refusals,
+      };
+    case 'bedrock':
+      // Models are listed by the service beside the one that runs them. AWS keys would have to sign the question.
+      return apiKey?.includes(':')
+        ? { url: at('/'), headers: {}, refusals: null }
+        : {
+            url: at('/foundation-models', baseUrl.replace('//bedrock-runtime', '//bedrock')),
+            headers: bearer,
+            refusals,
+          };
+    case 'openai':
+    case 'openai-compatible':
+    case 'ollama':
+      return { url: at('/models'), headers: bearer, refusals };
+  }
 }
 
 function whyUnreachable(error: unknown): string {

@@ -7,7 +7,7 @@ import { embeddedFinding } from './check-embedded.ts';
 import { masterKeyFinding } from './check-master-key.ts';
 import { portFinding } from './check-port.ts';
 import { nodeFinding } from './check-program.ts';
-import { answerFinding } from './check-providers.ts';
+import { answerFinding, questionFor } from './check-providers.ts';
 import { type DatabaseFacts, schemaState } from './database-facts.ts';
 import { checkBoundMs, ok, runChecks } from './finding.ts';
 
@@ -172,6 +172,35 @@ describe('what doctor says of', () => {
   ])('a provider that answers %i', (status, detail) =>
     expect(answerFinding('p', 'p.example', status).detail).toContain(detail),
   );
+
+  it.each([
+    ['openai', 'https://p.example/v1/models', 'authorization', 'Bearer test-key'],
+    ['ollama', 'https://p.example/v1/models', 'authorization', 'Bearer test-key'],
+    ['azure', 'https://p.example/v1/models', 'api-key', 'test-key'],
+    ['anthropic', 'https://p.example/v1/models', 'x-api-key', 'test-key'],
+    ['gemini', 'https://p.example/v1/models', 'x-goog-api-key', 'test-key'],
+    ['kapa', 'https://p.example/v1/query/v1/projects/p1/integrations/', 'x-api-key', 'test-key'],
+  ] as const)('a provider of the kind %s asks it at %s', (kind, url, header, value) => {
+    const settings = { projectId: 'p1' };
+    const given = { name: 'p', kind, baseUrl: 'https://p.example/v1/', apiKey: 'test-key', settings };
+    const question = questionFor(given);
+    expect(question.url.href).toBe(url);
+    expect(question.headers[header]).toBe(value);
+  });
+
+  it('Bedrock depends on what kind of key there is', () => {
+    const settings = { awsRegion: 'eu-central-1' };
+    const baseUrl = 'https://bedrock-runtime.eu-central-1.amazonaws.com';
+    const asked = (apiKey: string) => questionFor({ name: 'b', kind: 'bedrock', baseUrl, apiKey, settings });
+    expect(asked('api-key-of-test').url.href).toBe(
+      'https://bedrock.eu-central-1.amazonaws.com/foundation-models',
+    );
+    expect(asked('AKIATEST:secret')).toMatchObject({ headers: {}, refusals: null });
+  });
+
+  it('a key that Gemini does not know, which it calls a bad request', () => {
+    expect(answerFinding('google', 'g', 400, [400, 401, 403]).detail).toContain('does not accept its key');
+  });
 });
 
 describe('a check', () => {
