@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { type Wire, wires } from './journal.ts';
 import { createSeededRandom, hash32 } from './seeded.ts';
+import { type Wire, wires } from './wires.ts';
 
 /** What can go wrong, and when in a reply it does. */
 export const faultKinds = [

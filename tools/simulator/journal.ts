@@ -2,34 +2,7 @@ import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { FaultKind } from './faults.ts';
 import type { ServedTokens } from './served.ts';
-
-/** The wire formats, as the journal and faults name them. */
-export const wires = [
-  'openai-chat',
-  'openai-responses',
-  'openai-embeddings',
-  'anthropic-messages',
-  'anthropic-count',
-  'gemini-generate',
-  'gemini-embed',
-  'gemini-count',
-  'azure-chat',
-  'azure-responses',
-  'azure-embeddings',
-  'bedrock-converse',
-  'bedrock-embeddings',
-  'ollama-chat',
-  'ollama-embed',
-  'kapa-chat',
-  'kapa-feedback',
-  'openai-models',
-  'anthropic-models',
-  'gemini-models',
-  'ollama-lists',
-  /** Paths that nothing serves. */
-  'other',
-] as const;
-export type Wire = (typeof wires)[number];
+import type { Wire } from './wires.ts';
 
 /**
  * How a call ended: `whole`, all of the answer went out (its fault may have spoiled what it says); `refused`, a

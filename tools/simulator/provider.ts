@@ -1,11 +1,11 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Exchange } from './exchange.ts';
-import type { Wire } from './journal.ts';
 import type { Answering } from './model-call.ts';
 import type { FullOptions, Pace } from './options.ts';
 import type { PromptCache } from './prompt-cache.ts';
 import type { ProviderError } from './provider-error.ts';
 import type { RateLimitReading } from './rate-limits.ts';
+import type { Wire } from './wires.ts';
 
 export type JsonObject = Record<string, unknown>;
 

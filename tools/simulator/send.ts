@@ -24,6 +24,8 @@ export interface StreamFrame {
   readonly tokens: number;
   /** The wire's final usage is in this frame. */
   readonly tellsUsage?: boolean;
+  /** A tool call is complete with this frame, though the answer is not. */
+  readonly completesTool?: boolean;
 }
 
 /** A streamed answer in some wire format. */
@@ -51,6 +53,8 @@ const sendsPart: ReadonlySet<Fault['kind']> = new Set([
   'reset-mid-stream',
   'half-close',
 ]);
+
+const mayStrike: ReadonlySet<StreamFrame['carries']> = new Set(['content', 'finish', 'done']);
 
 /** The error that an `error-event` or `unavailable` fault gives. */
 export function overloaded({ status, retryAfterS }: Partial<Fault>): ProviderError {
@@ -121,7 +125,7 @@ export async function sendStream(exchange: Exchange, reply: StreamReply, pace: P
 
   for (const frame of reply.frames) {
     // Past the last content chunk the fault is due as well, so that a short answer does not escape it.
-    const due = call.chunks >= faultAt && (frame.carries === 'content' || frame.carries === 'finish');
+    const due = call.chunks >= faultAt && mayStrike.has(frame.carries);
     if (due && (await strike(exchange, reply))) return;
     if (frame.carries === 'done' && fault?.kind === 'missing-done') break;
     if (!(await write(exchange, frame.data))) return;
@@ -140,7 +144,8 @@ export function noteToolCall({ call }: Exchange, { answer }: Saying, id: string)
 
 function note({ call, changed }: Exchange, { bill }: StreamReply, frame: StreamFrame): void {
   if (frame.carries === 'content') call.chunks += 1;
-  if (frame.carries === 'finish') for (const toolCall of call.toolCalls) toolCall.whole = true;
+  if (frame.carries === 'finish' || frame.completesTool)
+    for (const toolCall of call.toolCalls) toolCall.whole = true;
   call.served = servedSoFar(bill.served, frame.tokens);
   call.billed = bill.wireUsage(call.served);
   if (frame.tellsUsage) call.usage = bill.wireUsage(bill.served);

@@ -4,6 +4,7 @@ import { anthropic } from './anthropic/provider.ts';
 import { serveControl } from './control.ts';
 import { createFastChat } from './fast.ts';
 import { createFaults, type FaultInput, type FaultSchedule } from './faults.ts';
+import { gemini } from './gemini/provider.ts';
 import { createJournal, type JournalCall, type JournalTotals } from './journal.ts';
 import { openAiFace } from './openai/face.ts';
 import { openAi } from './openai/provider.ts';
@@ -50,7 +51,7 @@ export function createSimulator(given: SimulatorOptions): Simulator {
   const answer = createService({
     ...{ options, journal, faults, rateLimits, promptCache },
     pace: () => pace,
-    providers: [anthropic, openAi],
+    providers: [anthropic, gemini, openAi],
     defaultFace: openAiFace,
   });
   const fastChat = createFastChat({

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
+import { embedText } from '../embedding.ts';
 import { ProviderError } from '../provider-error.ts';
-import { answerEmbeddings, embedText, parseEmbeddingsRequest } from './embeddings.ts';
+import { answerEmbeddings, parseEmbeddingsRequest } from './embeddings.ts';
 
 function cosine(left: string, right: string, dimensions = 256): number {
   const a = embedText(left, dimensions, 3);
