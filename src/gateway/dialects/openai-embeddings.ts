@@ -1,4 +1,5 @@
 import type { Dialect } from '../model-call.ts';
+import { openAiEmbeddingsTranslation } from './openai-embeddings-translation.ts';
 import { estimateEmbeddingsInput } from './openai-estimate.ts';
 import { readOpenAiReply } from './openai-reply.ts';
 import type { RequestRules } from './openai-request.ts';
@@ -9,7 +10,7 @@ import { refusal } from './request-body.ts';
 export const openAiEmbeddings: Dialect = {
   name: 'openai-embeddings',
   operation: 'embeddings',
-  translation: null,
+  translation: openAiEmbeddingsTranslation,
   // 2,048 inputs, the API's limit, of 3,072 dimensions come to about 70 MB as decimal numbers.
   maxReplyBytes: 96 * 1024 * 1024,
   readReply: (body) => readOpenAiReply(body, () => 0),

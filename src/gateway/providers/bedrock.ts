@@ -1,5 +1,7 @@
 import { createAmazonBedrock } from '@ai-sdk/amazon-bedrock';
+import type { EmbeddingModelV4CallOptions } from '@ai-sdk/provider';
 import { bedrockUsage } from '../usage/bedrock-usage.ts';
+import { bedrockEmbeddingUsage } from '../usage/embedding-usage.ts';
 import type { ModelConnection, ProviderWire } from './provider-wire.ts';
 
 /** Bedrock by its Converse API. */
@@ -20,7 +22,11 @@ export const bedrock: ProviderWire = {
       usage: { inputTokens: 0, outputTokens: 0, totalTokens: 0 },
     },
   },
-  embeddings: null,
+  embeddings: {
+    open: (connection) => packageOf(connection).embeddingModel(connection.model),
+    options: withDimensions,
+    usage: bedrockEmbeddingUsage,
+  },
 };
 
 /** An AWS access key id, its secret, and a session token for keys that do not last. */
@@ -41,4 +47,18 @@ function packageOf({ provider, key, fetch }: ModelConnection) {
 /** `https://bedrock-runtime.eu-central-1.amazonaws.com` says it itself. */
 function regionOf(baseUrl: string): string {
   return /bedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com/.exec(baseUrl)?.[1] ?? 'us-east-1';
+}
+
+/** Each family of embedding models has a name of its own for it. */
+function withDimensions(
+  { dimensions, ...options }: EmbeddingModelV4CallOptions,
+  model: string,
+): EmbeddingModelV4CallOptions {
+  if (dimensions === undefined) return options;
+  const name = model.includes('cohere.')
+    ? 'outputDimension'
+    : model.includes('nova')
+      ? 'embeddingDimension'
+      : 'dimensions';
+  return { ...options, providerOptions: { amazonBedrock: { [name]: dimensions } } };
 }

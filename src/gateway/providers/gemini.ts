@@ -1,13 +1,13 @@
 import { createGoogle } from '@ai-sdk/google';
+import { geminiEmbeddingUsage } from '../usage/embedding-usage.ts';
 import { geminiUsage } from '../usage/gemini-usage.ts';
-import { keyHeader, type ProviderWire, placeholderKey } from './provider-wire.ts';
+import { keyHeader, type ModelConnection, type ProviderWire, placeholderKey } from './provider-wire.ts';
 
 export const gemini: ProviderWire = {
   nativePath: () => null,
   authHeaders: keyHeader('x-goog-api-key'),
   chat: {
-    open: ({ provider, model, fetch }) =>
-      createGoogle({ baseURL: provider.baseUrl, apiKey: placeholderKey, fetch }).chat(model),
+    open: (connection) => packageOf(connection).chat(connection.model),
     limits: {
       without: ['parallelToolCalls'],
       refusesFile: () => null,
@@ -18,5 +18,13 @@ export const gemini: ProviderWire = {
       usageMetadata: { promptTokenCount: 0, candidatesTokenCount: 0, totalTokenCount: 0 },
     },
   },
-  embeddings: null,
+  embeddings: {
+    open: (connection) => packageOf(connection).embeddingModel(connection.model),
+    options: (options) => options,
+    usage: geminiEmbeddingUsage,
+  },
 };
+
+function packageOf({ provider, fetch }: ModelConnection) {
+  return createGoogle({ baseURL: provider.baseUrl, apiKey: placeholderKey, fetch });
+}

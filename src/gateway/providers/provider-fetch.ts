@@ -26,8 +26,8 @@ export function failureBehind(error: unknown): UpstreamFailure | null {
 
 /** Bytes of a reply that wait for the package to read them. */
 const waitingBytes = 256 * 1024;
-/** One request, and what a package adds to one that it answers in several. */
-const maxRequests = 16;
+/** Embeddings of as many texts as OpenAI takes at once, from a model that takes one; a chat is one request or a few. */
+const maxRequests = { chat: 16, embeddings: 2_048 };
 
 export interface ProviderFetch {
   readonly fetch: typeof globalThis.fetch;
@@ -51,7 +51,8 @@ export function createProviderFetch(
   let aborted = false;
 
   const toProvider: typeof globalThis.fetch = async (input, init = {}) => {
-    if (aborted || replies.length === maxRequests) throw new Error('the call may send no more requests');
+    if (aborted || replies.length === maxRequests[call.dialect.operation])
+      throw new Error('the call may send no more requests');
     const path = pathBelow(provider.baseUrl, String(input));
     const { method, body } = init;
     if (method !== 'POST' || !isBody(body)) throw new Error('only bodies that are POSTed leave');

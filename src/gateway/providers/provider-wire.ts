@@ -1,4 +1,4 @@
-import type { EmbeddingModelV4, LanguageModelV4 } from '@ai-sdk/provider';
+import type { EmbeddingModelV4, EmbeddingModelV4CallOptions, LanguageModelV4 } from '@ai-sdk/provider';
 import type { Provider, ProviderKey, Target } from '../../routing/index.ts';
 import type { DialectName } from '../model-call.ts';
 import type { CallLimits } from '../translation/call-limits.ts';
@@ -37,6 +37,9 @@ export interface ChatWire {
 
 export interface EmbeddingsWire {
   open(connection: ModelConnection): EmbeddingModelV4;
+  /** The call as this model's package wants it. */
+  options(options: EmbeddingModelV4CallOptions, model: string): EmbeddingModelV4CallOptions;
+  /** Reads what the package gives for one request, not the provider's body. */
   readonly usage: UsageReader;
 }
 
