@@ -15,13 +15,21 @@ const requests: Record<string, readonly object[]> = {
     { model: 'fast', messages: [{ role: 'user', content: 'hi' }], stream: true },
     { model: 'sim/gpt-4o', messages: [{ role: 'user', content: 'hi' }] },
   ],
+  'POST /v1/responses': [
+    { model: 'claude/claude-sonnet-4-5', input: 'hi' },
+    { model: 'claude/claude-sonnet-4-5', input: 'hi', stream: true },
+  ],
   'POST /v1/embeddings': [{ model: 'sim/text-embedding-3-small', input: 'hi' }],
 };
 
 describe('every route that can reach a model', () => {
   it('takes all steps in their order, once a call, also after falling back', async () => {
     const path = await start({
-      providers: { sim: providerUrl(), down: 'http://127.0.0.1:9/v1' },
+      providers: {
+        sim: providerUrl(),
+        claude: { baseUrl: providerUrl(), kind: 'anthropic' },
+        down: 'http://127.0.0.1:9/v1',
+      },
       routes: {
         fast: [[{ provider: 'down', model: 'gpt-4o' }], [{ provider: 'sim', model: 'gpt-4o-mini' }]],
       },

@@ -3,6 +3,7 @@ import type { Routing } from '../routing/index.ts';
 import type { ModelRouteDependencies } from './model-route.ts';
 import { modelListRoutes } from './models.routes.ts';
 import { openAiRoutes } from './openai.routes.ts';
+import { openAiResponsesRoutes } from './openai-responses.routes.ts';
 
 export interface GatewayRoutesDependencies extends ModelRouteDependencies {
   readonly routing: Pick<Routing, 'callableRoutes'>;
@@ -10,7 +11,11 @@ export interface GatewayRoutesDependencies extends ModelRouteDependencies {
 
 /** Everything under /v1: the routes of each dialect, and the list of models. */
 export function gatewayRoutes(deps: GatewayRoutesDependencies): Routes {
-  const all: readonly Routes[] = [openAiRoutes(deps), modelListRoutes(deps.routing)];
+  const all: readonly Routes[] = [
+    openAiRoutes(deps),
+    openAiResponsesRoutes(deps),
+    modelListRoutes(deps.routing),
+  ];
   return (api) => {
     for (const routes of all) {
       // Each in its own scope, so that what one adds (a body parser, say) is not another's.

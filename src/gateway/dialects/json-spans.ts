@@ -56,6 +56,22 @@ export function lastSpan(members: Members, key: string): Span | undefined {
   return members.spans.findLast((span) => span.key === key);
 }
 
+/** Where the elements of a JSON array stand. @param from where the array begins. */
+export function elementsOf(bytes: Buffer, from: number): readonly Omit<Span, 'key'>[] {
+  const elements: Omit<Span, 'key'>[] = [];
+  if (bytes[from] !== openBracket) return elements;
+  let at = skipBlanks(bytes, from + 1);
+  while (bytes[at] !== closeBracket) {
+    const end = skipValue(bytes, at);
+    if (end <= at) return elements;
+    elements.push({ start: at, end });
+    at = skipBlanks(bytes, end);
+    if (bytes[at] !== comma) return elements;
+    at = skipBlanks(bytes, at + 1);
+  }
+  return elements;
+}
+
 /** Replaces spans (in order, not overlapping) by other bytes. */
 export function splice(bytes: Buffer, edits: readonly { start: number; end: number; by: Buffer }[]): Buffer {
   if (edits.length === 0) return bytes;

@@ -4,9 +4,9 @@ import { estimateTokens } from '../../costs/index.ts';
  * Tokens of a picture where its size is not known: what OpenAI's rule gives for 1024 × 1024 in high detail, 85 for the
  * picture and 170 for each of its four tiles (https://platform.openai.com/docs/guides/images-vision).
  */
-const imageTokens = 765;
+export const imageTokens = 765;
 /** What the chat format adds around each message, by OpenAI's cookbook on counting tokens. */
-const tokensPerMessage = 3;
+export const tokensPerMessage = 3;
 
 type Json = Readonly<Record<string, unknown>>;
 

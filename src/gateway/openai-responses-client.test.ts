@@ -1,0 +1,347 @@
+import OpenAI from 'openai';
+import { describe, expect, it } from 'vitest';
+import type { ModelPath } from '../../test/harness/model-path.ts';
+import { gathered, modelPathSuite, onlyRow } from '../../test/harness/model-path-suite.ts';
+import { onePixel } from '../../tools/simulator/testing.ts';
+
+const { start, upstream, providerUrl, lastCall, simulator } = modelPathSuite();
+const clientOf = (path: ModelPath) =>
+  new OpenAI({ apiKey: 'gh_test', baseURL: `${path.url}/v1`, maxRetries: 0 });
+
+const hello = { model: 'fast', input: 'Hello there' };
+const weather: OpenAI.Responses.FunctionTool = {
+  type: 'function',
+  name: 'weather',
+  description: 'How the weather is',
+  parameters: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] },
+  strict: false,
+};
+
+type OutputItem = OpenAI.Responses.ResponseOutputItem;
+const isCall = (item: OutputItem): item is OpenAI.Responses.ResponseFunctionToolCall =>
+  item.type === 'function_call';
+const isCustomCall = (item: OutputItem): item is OpenAI.Responses.ResponseCustomToolCall =>
+  item.type === 'custom_tool_call';
+
+/** A model path whose route `fast` leads to a provider that does not speak this dialect. */
+const startAnthropic = () =>
+  start({
+    providers: { claude: { baseUrl: providerUrl(), kind: 'anthropic' } },
+    routes: { fast: [[{ provider: 'claude', model: 'claude-sonnet-4-5' }]] },
+  });
+
+describe('the official OpenAI client, its responses answered by another provider', () => {
+  it('gets a response, and the ledger has the provider’s own usage', async () => {
+    const path = await startAnthropic();
+    const response = await clientOf(path).responses.create({
+      ...hello,
+      instructions: 'Be brief.',
+      max_output_tokens: 500,
+      metadata: { order: '4711' },
+    });
+    expect(response).toMatchObject({
+      object: 'response',
+      status: 'completed',
+      error: null,
+      incomplete_details: null,
+      instructions: 'Be brief.',
+      max_output_tokens: 500,
+      metadata: { order: '4711' },
+      store: false,
+      output: [{ type: 'message', role: 'assistant', status: 'completed' }],
+    });
+    expect(response.output_text).toContain('Hello there');
+    const told = lastCall()?.usage as Record<string, number>;
+    expect(response.usage?.output_tokens).toBe(told.output_tokens);
+    expect(await onlyRow(path)).toMatchObject({
+      status: 'ok',
+      dialect: 'openai-responses',
+      raw_usage: told,
+      estimated: false,
+    });
+  });
+
+  it('streams the same events as OpenAI does, in their order', async () => {
+    const path = await startAnthropic();
+    const events = await gathered(await clientOf(path).responses.create({ ...hello, stream: true }));
+    const types = events.map(({ type }) => type).filter((type, n, all) => type !== all[n - 1]);
+    expect(types).toEqual([
+      'response.created',
+      'response.in_progress',
+      'response.output_item.added',
+      'response.content_part.added',
+      'response.output_text.delta',
+      'response.output_text.done',
+      'response.content_part.done',
+      'response.output_item.done',
+      'response.completed',
+    ]);
+    expect(events.map(({ sequence_number }) => sequence_number)).toEqual(events.map((_, n) => n));
+    const told = lastCall()?.usage as Record<string, number>;
+    expect(await onlyRow(path)).toMatchObject({
+      ...{ status: 'ok', streamed: true, estimated: false },
+      ...{ input_tokens: told.input_tokens, output_tokens: told.output_tokens },
+    });
+  });
+
+  it('makes of a stream what it would have got in one piece', async () => {
+    const path = await startAnthropic();
+    const client = clientOf(path);
+    const asked = { ...hello, reasoning: { effort: 'low' as const }, tools: [weather] };
+    const whole = await client.responses.create(asked);
+    const streamed = await client.responses.stream(asked).finalResponse();
+    const shape = ({ output }: OpenAI.Responses.Response) =>
+      output.map(({ type, id }) => [type, id?.replace(/_.*/, '')]);
+    expect(shape(streamed as never)).toEqual(shape(whole));
+    expect(streamed.output_text).toBe(whole.output_text);
+    expect(whole.output.map(({ type }) => type)).toEqual(['reasoning', 'function_call']);
+  });
+
+  it('calls tools in two rounds, and what the model thought goes back with its signature', async () => {
+    const path = await startAnthropic();
+    const client = clientOf(path);
+    const input: OpenAI.Responses.ResponseInput = [{ role: 'user', content: 'How is the weather in Oslo?' }];
+    const asked = { model: 'fast', tools: [weather], reasoning: { effort: 'low' as const } };
+    for (const streamed of [false, true]) {
+      const round = [...input];
+      const first = streamed
+        ? await client.responses.stream({ ...asked, input: round }).finalResponse()
+        : await client.responses.create({ ...asked, input: round });
+      const call = (first.output as OutputItem[]).find(isCall);
+      expect(call).toMatchObject({ name: 'weather', status: 'completed' });
+      round.push(...(first.output as OpenAI.Responses.ResponseInput));
+      round.push({ type: 'function_call_output', call_id: call?.call_id ?? '', output: '{"sky":"clear"}' });
+      // The simulator refuses a thought that was changed or has lost its signature.
+      const second = await client.responses.create({ ...asked, input: round });
+      expect(second.output_text).not.toBe('');
+      const sent = JSON.parse(lastCall()?.requestBody ?? '{}');
+      expect(sent.messages[1].content.map((part: { type: string }) => part.type)).toEqual([
+        'thinking',
+        'tool_use',
+      ]);
+      expect(sent.messages[2].content[0]).toMatchObject({ type: 'tool_result', tool_use_id: call?.call_id });
+    }
+  });
+
+  it('parses what fits a schema', async () => {
+    const path = await startAnthropic();
+    const schema = {
+      type: 'object',
+      properties: { city: { type: 'string' }, days: { type: 'integer' } },
+      required: ['city', 'days'],
+      additionalProperties: false,
+    };
+    const format = { type: 'json_schema' as const, name: 'trip', strict: true, schema };
+    const response = await clientOf(path).responses.parse({ ...hello, text: { format } });
+    expect(response.output_parsed ?? JSON.parse(response.output_text)).toEqual({
+      city: expect.any(String),
+      days: expect.any(Number),
+    });
+    expect(response.text?.format).toMatchObject({ type: 'json_schema', name: 'trip' });
+  });
+
+  it('shows pictures', async () => {
+    const path = await startAnthropic();
+    const content: OpenAI.Responses.ResponseInputMessageContentList = [
+      { type: 'input_text', text: 'What is this?' },
+      { type: 'input_image', detail: 'auto', image_url: `data:image/png;base64,${onePixel}` },
+    ];
+    const response = await clientOf(path).responses.create({ ...hello, input: [{ role: 'user', content }] });
+    expect(response.status).toBe('completed');
+    const sent = JSON.parse(lastCall()?.requestBody ?? '{}');
+    expect(sent.messages[0].content[1]).toMatchObject({
+      type: 'image',
+      source: { type: 'base64', media_type: 'image/png', data: onePixel },
+    });
+  });
+
+  it('has custom tools, whose input is a text', async () => {
+    const path = await startAnthropic();
+    const tools: OpenAI.Responses.CustomTool[] = [{ type: 'custom', name: 'shell', description: 'Run it' }];
+    const client = clientOf(path);
+    const asked = { ...hello, tools, tool_choice: 'required' as const };
+    const whole = await client.responses.create(asked);
+    const streamed = await client.responses.stream(asked).finalResponse();
+    for (const { output } of [whole, streamed]) {
+      const call = (output as OutputItem[]).find(isCustomCall);
+      expect(call).toMatchObject({ name: 'shell', input: expect.any(String) });
+      expect(call?.input).not.toMatch(/^\{/);
+    }
+  });
+
+  it('is told that a reply was cut off', async () => {
+    const path = await startAnthropic();
+    const client = clientOf(path);
+    const asked = { ...hello, max_output_tokens: 3 };
+    const cut = { status: 'incomplete', incomplete_details: { reason: 'max_output_tokens' } };
+    expect(await client.responses.create(asked)).toMatchObject(cut);
+    expect(await client.responses.stream(asked).finalResponse()).toMatchObject(cut);
+  });
+
+  it('is told of every field that cannot be carried, and nothing is sent', async () => {
+    const path = await startAnthropic();
+    const asked = {
+      model: 'fast',
+      store: true,
+      previous_response_id: 'resp_1',
+      tools: [weather, { type: 'web_search' as const }],
+      input: [
+        { type: 'item_reference' as const, id: 'msg_1' },
+        { role: 'user' as const, content: 'Hi' },
+      ],
+    };
+    await expect(clientOf(path).responses.create(asked)).rejects.toMatchObject({
+      status: 422,
+      type: 'invalid_request_error',
+      message: expect.stringMatching(/"input\.0".*"store".*"previous_response_id".*"tools\.1"/),
+    });
+    expect(simulator.totals().calls).toBe(0);
+  });
+
+  it('understands a provider’s refusal', async () => {
+    const path = await startAnthropic();
+    simulator.setFault({ kind: 'rate-limited', retryAfterS: 7 });
+    const error = await clientOf(path)
+      .responses.create(hello)
+      .catch((caught: unknown) => caught);
+    expect(error).toBeInstanceOf(OpenAI.RateLimitError);
+  });
+
+  it('raises what breaks a stream that has begun', async () => {
+    const path = await startAnthropic();
+    const client = clientOf(path);
+    for (const kind of ['error-event', 'cut-mid-stream'] as const) {
+      simulator.setFault({ kind, afterChunks: 3 });
+      const stream = await client.responses.create({ ...hello, stream: true });
+      await expect(gathered(stream)).rejects.toThrow(OpenAI.APIError);
+      await expect(client.responses.stream(hello).finalResponse()).rejects.toThrow(OpenAI.OpenAIError);
+    }
+  });
+});
+
+describe('what passes through to a provider that speaks this dialect', () => {
+  const event = (type: string, members: object) =>
+    `event: ${type}\ndata: ${JSON.stringify({ type, ...members })}\n\n`;
+  const response = { id: 'resp_1', object: 'response', model: 'gpt-5-2025', output: [] };
+  const usage = {
+    input_tokens: 10,
+    input_tokens_details: { cached_tokens: 4 },
+    output_tokens: 7,
+    output_tokens_details: { reasoning_tokens: 2 },
+    total_tokens: 17,
+    future: 1,
+  };
+  const item = { id: 'msg_1', type: 'message', role: 'assistant', status: 'in_progress', content: [] };
+  const part = { type: 'output_text', text: '', annotations: [] };
+  const opening = [
+    event('response.created', { sequence_number: 0, response: { ...response, status: 'in_progress' } }),
+    event('response.in_progress', { sequence_number: 1, response: { ...response, status: 'in_progress' } }),
+    event('response.output_item.added', { sequence_number: 2, output_index: 0, item }),
+    event('response.content_part.added', { sequence_number: 3, output_index: 0, content_index: 0, part }),
+  ];
+  const delta = event('response.output_text.delta', {
+    ...{ sequence_number: 4, item_id: 'msg_1', output_index: 0, content_index: 0 },
+    ...{ delta: 'Hi', logprobs: [], obfuscation: 'x' },
+  });
+  const completed = event('response.completed', {
+    sequence_number: 5,
+    response: { ...response, status: 'completed', usage },
+  });
+
+  it('is the stream as it came, and its usage in the ledger', async () => {
+    const asked: string[] = [];
+    const raw = await upstream((reply, request, body) => {
+      asked.push(`${request.url} ${body}`);
+      reply.writeHead(200, { 'content-type': 'text/event-stream' });
+      reply.end([...opening, delta, completed].join(''));
+    });
+    const path = await start({
+      providers: { sim: raw.url },
+      routes: { fast: [[{ provider: 'sim', model: 'gpt-5' }]] },
+    });
+    const body = '{"model":"fast", "input":"h\\u00e9",  "stream":true, "future_field":1.0}';
+    const got = await fetch(`${path.url}/v1/responses`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body,
+    });
+    expect(await got.text()).toBe([...opening, delta, completed].join(''));
+    expect(asked).toEqual([`/v1/responses ${body.replace('"fast"', '"gpt-5"')}`]);
+    expect(await onlyRow(path)).toMatchObject({
+      raw_usage: usage,
+      estimated: false,
+      input_tokens: 10,
+      cached_read_tokens: 4,
+      output_tokens: 7,
+      reasoning_tokens: 2,
+      response_model: 'gpt-5-2025',
+    });
+  });
+
+  it('goes to another target as long as nothing of the answer has come', async () => {
+    const failing = [
+      event('error', { sequence_number: 4, code: 'server_error', message: 'Oops', param: null }),
+      event('response.failed', { sequence_number: 4, response: { ...response, status: 'failed' } }),
+      '',
+    ];
+    for (const last of failing) {
+      const broken = await upstream((reply) => {
+        reply.writeHead(200, { 'content-type': 'text/event-stream' });
+        reply.end([...opening, last].join(''));
+      });
+      const whole = await upstream((reply) => {
+        reply.writeHead(200, { 'content-type': 'text/event-stream' });
+        reply.end([...opening, delta, completed].join(''));
+      });
+      const path = await start({
+        providers: { broken: broken.url, whole: whole.url },
+        routes: { fast: [[{ provider: 'broken', model: 'gpt-5' }], [{ provider: 'whole', model: 'gpt-5' }]] },
+      });
+      const final = await clientOf(path).responses.stream(hello).finalResponse();
+      expect(final.status).toBe('completed');
+      expect((await path.ledger()).at(-1)).toMatchObject({ status: 'ok', provider: 'whole' });
+    }
+  });
+
+  it('is not what another provider signed, which OpenAI would refuse', async () => {
+    const bodies: string[] = [];
+    const raw = await upstream((reply, _request, body) => {
+      bodies.push(body.toString('utf8'));
+      reply.writeHead(200, { 'content-type': 'application/json' });
+      reply.end(JSON.stringify({ ...response, status: 'completed', usage }));
+    });
+    const path = await start({
+      providers: { sim: raw.url, claude: { baseUrl: providerUrl(), kind: 'anthropic' } },
+      routes: {
+        fast: [[{ provider: 'sim', model: 'gpt-5' }]],
+        other: [[{ provider: 'claude', model: 'claude-sonnet-4-5' }]],
+      },
+    });
+    const client = clientOf(path);
+    const first = await client.responses.create({ ...hello, model: 'other', reasoning: { effort: 'low' } });
+    expect(first.output.map(({ type }) => type)).toEqual(['reasoning', 'message']);
+    const input = [
+      { role: 'user' as const, content: 'Hello there' },
+      ...(first.output as OpenAI.Responses.ResponseInput),
+      { role: 'user' as const, content: 'Go on' },
+    ];
+    await client.responses.create({ model: 'fast', input });
+    expect(JSON.parse(bodies[0] ?? '').input).toEqual([input[0], input[2], input[3]]);
+  });
+
+  it('is nothing that would be fetched later', async () => {
+    const path = await start();
+    const client = clientOf(path);
+    await expect(client.responses.create({ ...hello, background: true })).rejects.toMatchObject({
+      status: 422,
+      param: 'background',
+    });
+    for (const fetched of [client.responses.retrieve('resp_1'), client.responses.cancel('resp_1')]) {
+      await expect(fetched).rejects.toMatchObject({
+        status: 404,
+        message: expect.stringContaining('POST /v1/responses'),
+      });
+    }
+    await expect(client.responses.delete('resp_1')).rejects.toThrow(OpenAI.NotFoundError);
+  });
+});
