@@ -70,6 +70,8 @@ describe('a turn', () => {
     const late = atOnce(store.open(name));
     expect(late.known).toBeNull();
     expect(late.stale()?.body.toString()).toBe('A');
+    late.release();
+    late.release();
     expect(await store.usage('tenant-a')).toMatchObject({
       hits: 2,
       misses: 2,

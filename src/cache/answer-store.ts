@@ -38,13 +38,15 @@ export interface AnswerStore {
   find(tenantId: string, kind: EntryKind, keys: readonly string[]): Promise<(Entry | null)[]>;
   /** Keeps a value without a turn. Never rejects. */
   put(name: EntryName, value: NewEntry): Promise<boolean>;
-  /** Entries in this process with a tag. For the semantic cache. */
-  tagged(tenantId: string, tag: string): Entry[];
+  /** One entry that is good, without a turn and without counting. */
+  peek(tenantId: string, key: string): Promise<Entry | null>;
   removeEntry(tenantId: string, key: string): Promise<Removed>;
   /** Removes whatever depends on one of these. */
   removeTagged(tenantId: string, tags: readonly string[]): Promise<Removed>;
   removeTenant(tenantId: string): Promise<Removed>;
   usage(tenantId: string): Promise<Usage>;
+  start(): void;
+  stop(): Promise<void>;
 }
 
 const defaultMaxBytes = 64 * 1024 * 1024;
@@ -84,7 +86,7 @@ export function createAnswerStore(deps: AnswerStoreDependencies): AnswerStore {
     open: turns.open,
     find: turns.find,
     put: turns.put,
-    tagged: (tenantId, tag) => memory.tagged(tenantId, tag),
+    peek: turns.peek,
     removeEntry: (tenantId, key) => remove({ what: 'key', tenantId, name: key }),
     async removeTagged(tenantId, tags) {
       const removed = await Promise.all(tags.map((name) => remove({ what: 'tag', tenantId, name })));
@@ -102,6 +104,8 @@ export function createAnswerStore(deps: AnswerStoreDependencies): AnswerStore {
         shared: everywhere !== null,
       };
     },
+    start: () => shared?.start(),
+    stop: async () => shared?.stop(),
   };
 }
 

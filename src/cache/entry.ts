@@ -21,8 +21,6 @@ export interface NewEntry {
   readonly ttlMs?: number | undefined;
   /** What a hit saves, nano-dollars; null when that is not known. */
   readonly costNanoUsd?: bigint | null;
-  /** For the semantic cache: what the question means. */
-  readonly vector?: Float32Array | null;
 }
 
 /** An answer as it is kept. Never changed: a newer one takes its place. */
@@ -33,7 +31,6 @@ export interface Entry {
   readonly facts: string;
   readonly tags: readonly string[];
   readonly costNanoUsd: bigint | null;
-  readonly vector: Float32Array | null;
   /** Milliseconds since 1970, as the three that follow. */
   readonly storedAtMs: number;
   /** From here on it is made anew. */
@@ -56,8 +53,7 @@ const overheadBytes = 768;
 const bytesPerCharacter = 2;
 
 /** @returns an upper estimate of the memory that an entry takes, bytes. */
-export function entryBytes(entry: Pick<Entry, 'body' | 'facts' | 'tags' | 'vector'>): number {
+export function entryBytes(entry: Pick<Entry, 'body' | 'facts' | 'tags'>): number {
   const tags = entry.tags.reduce((sum, tag) => sum + tag.length * bytesPerCharacter + 128, 0);
-  const vector = entry.vector?.byteLength ?? 0;
-  return overheadBytes + entry.body.length + entry.facts.length * bytesPerCharacter + tags + vector;
+  return overheadBytes + entry.body.length + entry.facts.length * bytesPerCharacter + tags;
 }

@@ -14,7 +14,6 @@ function entryOf(key: string, length = 10, tags: readonly string[] = []): Entry 
     facts: '',
     tags,
     costNanoUsd: null,
-    vector: null,
     storedAtMs: at,
     expiresAtMs: at,
     staleUntilMs: at,

@@ -5,9 +5,10 @@ import type { Removal } from './shared-level.ts';
 export interface MemoryLevel {
   /** The entry, which may be past its time but not past what `put` said. */
   get(tenantId: string, key: string, nowMs: number): Entry | null;
-  tagged(tenantId: string, tag: string): Entry[];
   /** A moment to give to `put`: what was removed since then is not put back. */
   mark(): number;
+  /** Whether the entry, one of its tags or its tenant's were removed since the mark. */
+  isRemoved(tenantId: string, entry: Pick<Entry, 'key' | 'tags'>, mark: number): boolean;
   /**
    * @param heldUntilMs when the entry is forgotten, milliseconds since 1970.
    * @returns `removed` when the entry, one of its tags or its tenant's were removed since the mark, so that it is not kept.
@@ -70,6 +71,11 @@ export function createMemoryLevel(maxBytes: number): MemoryLevel {
   };
   const removedSince = (what: string, mark: number) => (removals.get(what) ?? 0) > mark;
 
+  const isRemoved: MemoryLevel['isRemoved'] = (tenantId, { key, tags }, mark) =>
+    mark < forgottenUntil ||
+    removedSince(tenantId, mark) ||
+    [key, ...tags].some((what) => removedSince(idOf(tenantId, what), mark));
+
   const drop = (id: string): boolean => {
     const gone = held.get(id);
     if (!gone) return false;
@@ -98,14 +104,12 @@ export function createMemoryLevel(maxBytes: number): MemoryLevel {
       held.set(id, found);
       return found.entry;
     },
-    tagged: (tenantId, tag) =>
-      [...(ofTag.get(idOf(tenantId, tag)) ?? [])].flatMap((id) => held.get(id)?.entry ?? []),
     mark: () => moment,
+    isRemoved,
     put(tenantId, entry, mark, untilMs) {
       const { key, tags } = entry;
       const size = entryBytes(entry);
-      if (mark < forgottenUntil || removedSince(tenantId, mark)) return 'removed';
-      if ([key, ...tags].some((what) => removedSince(idOf(tenantId, what), mark))) return 'removed';
+      if (isRemoved(tenantId, entry, mark)) return 'removed';
       if (size > maxBytes) return 'too_large';
       const id = idOf(tenantId, key);
       drop(id);

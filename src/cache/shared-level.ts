@@ -18,6 +18,8 @@ export interface SharedLevel {
   /** Tells everybody; remembered for later when that is not possible now. */
   remove(removal: Removal): Promise<Removed>;
   usage(tenantId: string): Promise<{ readonly entries: number; readonly bytes: number } | null>;
+  start(): void;
+  stop(): Promise<void>;
 }
 
 export interface Look {

@@ -22,6 +22,8 @@ export interface Turn {
    * @returns whether it is kept: not when it is too large, or what it depends on was removed while it was made. Never rejects.
    */
   keep(answer: NewEntry): Promise<boolean>;
+  /** Gives an answer that was found under another key, to whoever waits, too. */
+  give(found: Entry): void;
   /** Ends the turn without an answer, so that somebody else may try. A second ending is ignored. */
   release(): void;
   /** There is an answer and it cannot be shared: those who wait go on for themselves, all at once. */
@@ -29,7 +31,7 @@ export interface Turn {
 }
 
 export function knownTurn(known: Entry): Turn {
-  return { known, stale: () => null, keep: async () => false, release() {}, releaseAll() {} };
+  return { known, stale: () => null, keep: async () => false, give() {}, release() {}, releaseAll() {} };
 }
 
 export interface MakingDependencies {
@@ -60,6 +62,8 @@ export interface Making {
   /** Null: nobody waits for this one. */
   readonly flight: Flight | null;
   readonly lead: Lead | null;
+  /** Whether the caller looked for an answer and found none. */
+  readonly isMiss: boolean;
 }
 
 /** The turn of a caller who makes the answer. */
@@ -86,7 +90,7 @@ export class MakingTurn implements Turn {
 
   async keep(answer: NewEntry): Promise<boolean> {
     if (this.#ended) return false;
-    this.#ended = true;
+    this.#endAsMiss();
     if (!canBeKept(answer)) {
       this.#end({ how: 'not_shareable' });
       return false;
@@ -99,6 +103,14 @@ export class MakingTurn implements Turn {
     return how === 'kept';
   }
 
+  give(found: Entry): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    const { name } = this.#making;
+    this.#deps.metrics.hit(name.tenantId, found, this.#deps.nowMs());
+    this.#end({ how: 'kept', entry: found, shared: false });
+  }
+
   release(): void {
     this.#endWithout('failed');
   }
@@ -109,8 +121,14 @@ export class MakingTurn implements Turn {
 
   #endWithout(how: 'failed' | 'not_shareable'): void {
     if (this.#ended) return;
-    this.#ended = true;
+    this.#endAsMiss();
     this.#end({ how });
+  }
+
+  #endAsMiss(): void {
+    this.#ended = true;
+    const { name, isMiss } = this.#making;
+    if (isMiss) this.#deps.metrics.miss(name.tenantId, name.kind);
   }
 
   #end(landing: Landing): void {
@@ -133,7 +151,6 @@ export class MakingTurn implements Turn {
       facts: answer.facts ?? '',
       tags: [...new Set(answer.tags)],
       costNanoUsd: answer.costNanoUsd ?? null,
-      vector: answer.vector ?? null,
       storedAtMs,
       expiresAtMs: storedAtMs + ttlMs,
       staleUntilMs: storedAtMs + ttlMs + this.#deps.staleMs,

@@ -50,28 +50,32 @@ export function createTurns(deps: TurnsDependencies) {
   const nowMs = () => clock.now().getTime();
   const isFresh = (entry: Entry | null): entry is Entry => entry !== null && entry.expiresAtMs > nowMs();
 
-  /** What this process may serve by itself. With tags it may not, where others can remove: Redis is asked each time. */
-  const near = ({ tenantId, key }: EntryName): Entry | null => {
-    if (shared !== null && !shared.hearing) return null;
-    const entry = memory.get(tenantId, key, nowMs());
-    return entry !== null && shared !== null && entry.tags.length > 0 ? null : entry;
+  /** What this process may serve by itself: while removals elsewhere are heard of, everything that it holds. */
+  const near = ({ tenantId, key }: Pick<EntryName, 'tenantId' | 'key'>): Entry | null =>
+    shared === null || shared.hearing ? memory.get(tenantId, key, nowMs()) : null;
+
+  /**
+   * Puts into memory what was made or fetched. Not what carries tags, where others can remove: a removal must hold when
+   * it is acknowledged, so Redis is asked at each read.
+   */
+  const hold = (tenantId: string, entry: Entry, mark: number): 'kept' | 'removed' | 'too_large' => {
+    if (shared === null) return memory.put(tenantId, entry, mark, entry.staleUntilMs);
+    if (entry.tags.length > 0) return memory.isRemoved(tenantId, entry, mark) ? 'removed' : 'kept';
+    return memory.put(tenantId, entry, mark, Math.min(entry.staleUntilMs, nowMs() + copyMs));
   };
 
-  const hold = (tenantId: string, entry: Entry, mark: number) => {
-    const untilMs = shared === null ? entry.staleUntilMs : Math.min(entry.staleUntilMs, nowMs() + copyMs);
-    return memory.put(tenantId, entry, mark, untilMs);
-  };
-
-  const storeHere = (name: EntryName, entry: Entry, marks: Marks, isShared: boolean): Stored => ({
+  const storeHere = (name: EntryName, entry: Entry, marks: Marks): Stored => ({
     how: hold(name.tenantId, entry, marks.memory) === 'removed' ? 'removed' : 'kept',
-    shared: isShared,
+    shared: false,
   });
 
   const store: MakingDependencies['store'] = (name, entry, marks) => {
-    if (shared === null || marks.shared === null) return storeHere(name, entry, marks, false);
+    if (shared === null || marks.shared === null) return storeHere(name, entry, marks);
     return shared.write(name.tenantId, entry, marks.shared).then((written) => {
-      if (written === 'removed') return { how: 'removed', shared: true };
-      return storeHere(name, entry, marks, written === 'kept');
+      if (written === 'away') return storeHere(name, entry, marks);
+      // Redis knows for certain. What this process heard of meanwhile may be a removal from before the answer was begun.
+      if (written === 'kept') hold(name.tenantId, entry, marks.memory);
+      return { how: written, shared: true };
     });
   };
 
@@ -102,12 +106,11 @@ export function createTurns(deps: TurnsDependencies) {
     flight: Flight | null,
     lead: ConstructorParameters<typeof MakingTurn>[1]['lead'] = null,
   ): Turn => {
-    metrics.miss(name.tenantId, name.kind);
     const before =
       look === null && shared === null ? memory.get(name.tenantId, name.key, nowMs()) : (look?.entry ?? null);
     if (before !== null && isFresh(before) && flight) metrics.earlyRefresh(name.kind);
     const marks = { memory: memoryMark, shared: look?.mark ?? null };
-    return new MakingTurn(making, { name, marks, before, flight, lead });
+    return new MakingTurn(making, { name, marks, before, flight, lead, isMiss: true });
   };
 
   const begin = (name: EntryName): Flight => flights.begin(idOf(name), nowMs());
@@ -229,7 +232,7 @@ export function createTurns(deps: TurnsDependencies) {
     async find(tenantId: string, kind: EntryKind, keys: readonly string[]): Promise<(Entry | null)[]> {
       const mark = memory.mark();
       const found = await Promise.all(
-        keys.map((key) => near({ tenantId, kind, key }) ?? shared?.look(tenantId, key) ?? null),
+        keys.map((key) => near({ tenantId, key }) ?? shared?.look(tenantId, key) ?? null),
       );
       return found.map((given) => {
         const entry = given !== null && 'mark' in given ? given.entry : given;
@@ -243,11 +246,23 @@ export function createTurns(deps: TurnsDependencies) {
       });
     },
 
+    async peek(tenantId: string, key: string): Promise<Entry | null> {
+      const entry = near({ tenantId, key }) ?? (await shared?.look(tenantId, key))?.entry ?? null;
+      return isFresh(entry) ? entry : null;
+    },
+
     async put(name: EntryName, value: NewEntry): Promise<boolean> {
       const mark = memory.mark();
       const look = (await shared?.look(name.tenantId, name.key)) ?? null;
       const marks = { memory: mark, shared: look?.mark ?? null };
-      return new MakingTurn(making, { name, marks, before: null, flight: null, lead: null }).keep(value);
+      return new MakingTurn(making, {
+        name,
+        marks,
+        before: null,
+        flight: null,
+        lead: null,
+        isMiss: false,
+      }).keep(value);
     },
   };
 }

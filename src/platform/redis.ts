@@ -180,6 +180,8 @@ export function createRedis(deps: RedisLinkDependencies): RedisLink {
 
 function connectionTo({ url, log }: RedisLinkDependencies, commandTimeout: number): Redis {
   const redis = new Redis(url, {
+    // Replies of one shape, whatever the server would rather speak.
+    protocol: 2,
     lazyConnect: true,
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
