@@ -7,7 +7,7 @@ import { createFaults, type FaultInput, type FaultSchedule } from './faults.ts';
 import { gemini } from './gemini/provider.ts';
 import { createJournal, type JournalCall, type JournalTotals } from './journal.ts';
 import { openAiFace } from './openai/face.ts';
-import { openAi } from './openai/provider.ts';
+import { createOpenAi } from './openai/provider.ts';
 import { type Pace, type SimulatorOptions, withDefaults } from './options.ts';
 import { createPromptCache } from './prompt-cache.ts';
 import { createRateLimits } from './rate-limits.ts';
@@ -51,7 +51,7 @@ export function createSimulator(given: SimulatorOptions): Simulator {
   const answer = createService({
     ...{ options, journal, faults, rateLimits, promptCache },
     pace: () => pace,
-    providers: [anthropic, gemini, openAi],
+    providers: [anthropic, gemini, createOpenAi()],
     defaultFace: openAiFace,
   });
   const fastChat = createFastChat({

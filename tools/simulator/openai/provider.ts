@@ -8,22 +8,30 @@ import { parseChatRequest } from './chat-request.ts';
 import { completionJson, streamOf } from './chat-wire.ts';
 import { answerEmbeddings, parseEmbeddingsRequest } from './embeddings.ts';
 import { openAiFace } from './face.ts';
+import { createResponses } from './responses.ts';
 
 const defaultModels = ['gpt-4o', 'gpt-4o-mini', 'gpt-4.1', 'o3-mini', 'text-embedding-3-small'];
 
-/** The OpenAI API: chat completions, embeddings and models. */
-export const openAi: Provider = {
-  find({ pathname }) {
-    const face = openAiFace;
-    if (pathname === '/v1/chat/completions')
-      return { wire: 'openai-chat', face, method: 'POST', serve: serveChat };
-    if (pathname === '/v1/embeddings')
-      return { wire: 'openai-embeddings', face, method: 'POST', serve: serveEmbeddings };
-    if (pathname === '/v1/models' || pathname.startsWith('/v1/models/'))
-      return { wire: 'openai-models', face, method: 'GET', serve: serveModels };
-    return undefined;
-  },
-};
+/** The OpenAI API: chat completions, responses, embeddings and models. */
+export function createOpenAi(): Provider {
+  const face = openAiFace;
+  const serveResponses = createResponses();
+  return {
+    find({ pathname }) {
+      switch (pathname) {
+        case '/v1/chat/completions':
+          return { wire: 'openai-chat', face, method: 'POST', serve: serveChat };
+        case '/v1/responses':
+          return { wire: 'openai-responses', face, method: 'POST', serve: serveResponses };
+        case '/v1/embeddings':
+          return { wire: 'openai-embeddings', face, method: 'POST', serve: serveEmbeddings };
+        default:
+          if (!/^\/v1\/models(?:\/|$)/u.test(pathname)) return undefined;
+          return { wire: 'openai-models', face, method: 'GET', serve: serveModels };
+      }
+    },
+  };
+}
 
 /** Answers `POST /v1/chat/completions`. */
 export async function serveChat(exchange: Exchange, body: JsonObject, service: Service): Promise<void> {
