@@ -14,7 +14,7 @@ import {
   createPriceCatalogue,
   estimateTokens,
 } from './costs/index.ts';
-import { createGateway } from './gateway/index.ts';
+import { createGateway, wayTo } from './gateway/index.ts';
 import { createHttp, type HttpServer, problemOf, streamError } from './http/index.ts';
 import { createKnowledge, createParser, type Documents, documentRoutes } from './knowledge/index.ts';
 import {
@@ -42,7 +42,7 @@ import {
   embeddingModelFrom,
   retrievalRoutes,
 } from './retrieval/index.ts';
-import { createRouting, createRoutingStore, routingRoutes } from './routing/index.ts';
+import { createRouting, createRoutingStore, createTargetHealth, routingRoutes } from './routing/index.ts';
 
 /** What must stand before anything can be built; `cli/foundation.ts` provides it. */
 export interface Foundation {
@@ -126,6 +126,7 @@ export async function compose(
     log,
     dataDir: foundation.dataDirectory,
   });
+  const targetHealth = createTargetHealth({ clock, random, log, metrics });
   const routing = createRouting({
     store: createRoutingStore(database),
     secretBox,
@@ -133,7 +134,7 @@ export async function compose(
     newId,
     random,
     log,
-    knowledge: { latencyMs: () => null, estimate: costs.estimate },
+    knowledge: { latencyMs: targetHealth.latencyMs, estimate: costs.estimate },
     environmentProviders: config.environmentProviders,
     subscribe: (onChange, onGap) => notifications.subscribe('routing_changed', onChange, onGap),
   });
@@ -207,7 +208,7 @@ export async function compose(
     modelRoutes: [gateway.routes],
     platformRoutes: [
       accessRoutes(access, config.region),
-      routingRoutes(routing),
+      routingRoutes(routing, { health: targetHealth, wayTo }),
       costsRoutes(costs),
       documentRoutes(knowledge.documents),
       ...retrievalRoutes(retrieval, { clock, problemOf }),

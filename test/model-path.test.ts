@@ -11,7 +11,7 @@ import {
   createLedgerStore,
   createPriceCatalogue,
 } from '../src/costs/index.ts';
-import { createGateway, type Gateway } from '../src/gateway/index.ts';
+import { createGateway, type Gateway, wayTo } from '../src/gateway/index.ts';
 import { createHttp, type HttpServer, streamError } from '../src/http/index.ts';
 import { systemClock as clock } from '../src/platform/clock.ts';
 import { createIds } from '../src/platform/ids.ts';
@@ -19,7 +19,12 @@ import { createLog } from '../src/platform/log.ts';
 import { createMetrics } from '../src/platform/metrics.ts';
 import { systemRandom } from '../src/platform/random.ts';
 import { createSecretBox } from '../src/platform/secret-box.ts';
-import { createRouting, createRoutingStore, routingRoutes } from '../src/routing/index.ts';
+import {
+  createRouting,
+  createRoutingStore,
+  createTargetHealth,
+  routingRoutes,
+} from '../src/routing/index.ts';
 import { createSimulator, type Simulator } from '../tools/simulator/server.ts';
 import { createTestDatabase, type TestDatabase } from './harness/database.ts';
 
@@ -49,6 +54,7 @@ beforeAll(async () => {
   const { database } = test;
   const store = createLedgerStore(database);
   costs = createCosts({ store, catalogue: createPriceCatalogue(), clock, newId, metrics, log, dataDir });
+  const targetHealth = createTargetHealth({ clock, random: systemRandom, log, metrics });
   const routing = createRouting({
     store: createRoutingStore(database),
     secretBox: createSecretBox(Buffer.alloc(32, 1), systemRandom),
@@ -56,7 +62,7 @@ beforeAll(async () => {
     newId,
     random: systemRandom,
     log,
-    knowledge: { latencyMs: () => null, estimate: costs.estimate },
+    knowledge: { latencyMs: targetHealth.latencyMs, estimate: costs.estimate },
     environmentProviders: [],
     subscribe: () => {},
   });
@@ -68,7 +74,7 @@ beforeAll(async () => {
     log,
     metrics,
     version: 'test',
-    platformRoutes: [routingRoutes(routing), costsRoutes(costs)],
+    platformRoutes: [routingRoutes(routing, { health: targetHealth, wayTo }), costsRoutes(costs)],
     modelRoutes: [gateway.routes],
     rootRoutes: [],
   });

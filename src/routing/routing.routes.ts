@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { problemResponses, type Routes } from '../platform/api.ts';
 import { nextCursor, type Page, type PageCursor, pageOf, pageQuery } from '../platform/page.ts';
+import { type DryRunView, dryRunRoutes } from './dry-run.routes.ts';
 import {
   modelName,
   providerBody,
@@ -12,8 +13,9 @@ import {
 import type { Routing } from './routing.service.ts';
 import { describedProvider, routePlan, showProvider, showRoute } from './wire-form.ts';
 
-export function routingRoutes(routing: Routing): Routes {
+export function routingRoutes(routing: Routing, about: DryRunView): Routes {
   return (api) => {
+    dryRunRoutes(routing, about)(api);
     providerRoutes(routing)(api);
     modelRouteRoutes(routing)(api);
   };

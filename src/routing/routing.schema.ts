@@ -100,7 +100,7 @@ export const providerView = z.object({
 });
 
 const strategy = z.enum(strategies);
-const cache = z.object({
+export const routeCache = z.object({
   mode: z.enum(['off', 'exact', 'semantic']),
   ttl_seconds: z.number().int().min(1).max(2_592_000).optional().describe('How long an answer is kept'),
   similarity_threshold: z
@@ -113,7 +113,7 @@ const cache = z.object({
 
 export const routeBody = z.object({
   strategy: strategy.default('weighted').describe('How the targets of a tier are put in order'),
-  cache: cache.default({ mode: 'off' }).describe('Whether answers are kept'),
+  cache: routeCache.default({ mode: 'off' }).describe('Whether answers are kept'),
   tiers: z
     .array(
       z.object({
@@ -139,7 +139,7 @@ export const routeView = z.object({
   name: z.string(),
   scope,
   strategy,
-  cache,
+  cache: routeCache,
   tiers: z.array(
     z.object({
       name: z.string(),

@@ -6,6 +6,7 @@ import type { Log } from '../platform/log.ts';
 import type { Random } from '../platform/random.ts';
 import type { SecretBox } from '../platform/secret-box.ts';
 import { answerModelOf, embeddingModelOf } from './answer-model.ts';
+import { type DryRunDependencies, dryRun, type ImaginedCall } from './dry-run.ts';
 import { oneAtATime } from './one-at-a-time.ts';
 import { createOpenProviders } from './open-providers.ts';
 import { createProviderSetUp } from './provider-set-up.ts';
@@ -85,6 +86,11 @@ export function createRouting(deps: RoutingDependencies) {
     /** The resolution's targets in the order in which this call tries them. */
     targetsOf: (resolution: Resolution, facts: CallFacts): readonly Target[] =>
       targetsInOrder(resolution, facts, deps.knowledge, deps.random.fraction),
+    /** Where a call would go now, and why; for a model that there is not, what there is instead. */
+    explain(call: ImaginedCall, about: Pick<DryRunDependencies, 'health' | 'wayTo'>) {
+      const run = dryRun(call, { ...about, snapshot, knowledge: deps.knowledge });
+      return { run, available: availableTo(snapshot, call.tenantId) };
+    },
     answerModelFor: (principal: Pick<Principal, 'tenantId'>) => answerModelOf(snapshot, principal.tenantId),
     embeddingModelFor: (principal: Pick<Principal, 'tenantId'>) =>
       embeddingModelOf(snapshot, principal.tenantId),
@@ -109,9 +115,8 @@ export function createRouting(deps: RoutingDependencies) {
 }
 
 function modelNotFound(snapshot: RoutingSnapshot, tenantId: string, model: string): AppError {
-  const routes = snapshot.visibleRoutes(tenantId).map((route) => route.name);
-  const providers = snapshot.visibleProviders(tenantId).map((provider) => `${provider.name}/<model>`);
-  const there = [...routes.sort(), ...providers.sort()];
+  const { routes, providers } = availableTo(snapshot, tenantId);
+  const there = [...routes, ...providers.map((name) => `${name}/<model>`)];
   const shown = there.slice(0, maxNamesInDetail).join(', ');
   const more = there.length > maxNamesInDetail ? ` and ${there.length - maxNamesInDetail} more` : '';
   return new AppError(
@@ -121,6 +126,15 @@ function modelNotFound(snapshot: RoutingSnapshot, tenantId: string, model: strin
       : `There is no model "${model}". Available: ${shown}${more}.`,
     { errors: [{ path: 'model', message: 'unknown model' }] },
   );
+}
+
+/** Names that a tenant can call models by. */
+function availableTo(snapshot: RoutingSnapshot, tenantId: string) {
+  const names = (of: readonly { readonly name: string }[]) => of.map(({ name }) => name).sort();
+  return {
+    routes: names(snapshot.visibleRoutes(tenantId)),
+    providers: names(snapshot.visibleProviders(tenantId)),
+  };
 }
 
 function newestFirst(a: { createdAt: Date; id: string }, b: { createdAt: Date; id: string }): number {

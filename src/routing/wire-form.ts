@@ -62,16 +62,19 @@ export function showProvider(provider: Provider) {
 }
 
 export function showRoute(route: Route) {
-  const { mode, ttlSeconds, similarityThreshold } = route.cache;
   return {
     name: route.name,
     scope: scopeOf(route),
     strategy: route.strategy,
-    cache: { mode, ttl_seconds: ttlSeconds, similarity_threshold: similarityThreshold },
+    cache: showCache(route.cache),
     tiers: route.tiers.map((tier, index) => ({ name: tierName(index), targets: [...tier.targets] })),
     created_at: route.createdAt.toISOString(),
     updated_at: route.updatedAt.toISOString(),
   };
+}
+
+export function showCache({ mode, ttlSeconds, similarityThreshold }: RouteCache) {
+  return { mode, ttl_seconds: ttlSeconds, similarity_threshold: similarityThreshold };
 }
 
 function scopeOf(of: Provider | Route) {

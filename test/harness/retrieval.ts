@@ -10,7 +10,7 @@ import {
   type Role,
 } from '../../src/access/index.ts';
 import { createCosts, createLedgerStore, createPriceCatalogue } from '../../src/costs/index.ts';
-import { createGateway, type Step } from '../../src/gateway/index.ts';
+import { createGateway, type Step, wayTo } from '../../src/gateway/index.ts';
 import { createHttp, type HttpServer, problemOf, streamError } from '../../src/http/index.ts';
 import { createKnowledge, documentRoutes, type Knowledge } from '../../src/knowledge/index.ts';
 import { systemClock } from '../../src/platform/clock.ts';
@@ -29,7 +29,12 @@ import {
   retrievalRoutes,
   type SearchIndex,
 } from '../../src/retrieval/index.ts';
-import { createRouting, createRoutingStore, routingRoutes } from '../../src/routing/index.ts';
+import {
+  createRouting,
+  createRoutingStore,
+  createTargetHealth,
+  routingRoutes,
+} from '../../src/routing/index.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
 
 export interface RetrievalServer {
@@ -110,6 +115,7 @@ export async function startRetrievalServer(
     dataDir,
   });
   const { providerUrl: baseUrl } = options;
+  const targetHealth = createTargetHealth({ clock, random: systemRandom, log, metrics });
   const routing = createRouting({
     store: createRoutingStore(database),
     secretBox: createSecretBox(Buffer.alloc(32, 1), systemRandom),
@@ -117,7 +123,7 @@ export async function startRetrievalServer(
     newId,
     random: systemRandom,
     log,
-    knowledge: { latencyMs: () => null, estimate: costs.estimate },
+    knowledge: { latencyMs: targetHealth.latencyMs, estimate: costs.estimate },
     environmentProviders: baseUrl
       ? [{ name: 'sim', kind: 'openai', baseUrl, apiKey: 'sk-test-upstream' }]
       : [],
@@ -189,7 +195,7 @@ export async function startRetrievalServer(
     platformRoutes: [
       accessRoutes(access, 'eu'),
       documentRoutes(knowledge.documents),
-      routingRoutes(routing),
+      routingRoutes(routing, { health: targetHealth, wayTo }),
       ...retrievalRoutes(retrieval, { clock, problemOf }),
     ],
     modelRoutes: [],
