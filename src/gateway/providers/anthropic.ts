@@ -1,5 +1,6 @@
 import { createAnthropic } from '@ai-sdk/anthropic';
 import type { LanguageModelV4FilePart } from '@ai-sdk/provider';
+import { claudeThought, withOwnThoughts } from '../translation/own-thoughts.ts';
 import { anthropicUsage } from '../usage/anthropic-usage.ts';
 import { keyHeader, type ProviderWire, pathsOf, placeholderKey } from './provider-wire.ts';
 
@@ -12,6 +13,11 @@ export const anthropic: ProviderWire = {
   chat: {
     open: ({ provider, model, fetch }) =>
       createAnthropic({ baseURL: provider.baseUrl, apiKey: placeholderKey, fetch }).chat(model),
+    adapt: (options) =>
+      withOwnThoughts(options, (metadata) => {
+        const thought = claudeThought(metadata);
+        return thought === null ? null : { anthropic: { ...thought } };
+      }),
     limits: {
       without: [],
       refusesFile: refusesAudio,

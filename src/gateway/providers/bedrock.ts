@@ -1,5 +1,11 @@
 import { createAmazonBedrock } from '@ai-sdk/amazon-bedrock';
-import type { EmbeddingModelV4CallOptions } from '@ai-sdk/provider';
+import type {
+  EmbeddingModelV4CallOptions,
+  LanguageModelV4CallOptions,
+  LanguageModelV4FilePart,
+} from '@ai-sdk/provider';
+import type { FieldRefusal } from '../translation/call-limits.ts';
+import { claudeThought, withOwnThoughts } from '../translation/own-thoughts.ts';
 import { bedrockUsage } from '../usage/bedrock-usage.ts';
 import { bedrockEmbeddingUsage } from '../usage/embedding-usage.ts';
 import type { ModelConnection, ProviderWire } from './provider-wire.ts';
@@ -11,10 +17,13 @@ export const bedrock: ProviderWire = {
   authHeaders: () => [],
   chat: {
     open: (connection) => packageOf(connection).languageModel(connection.model),
-    limits: {
-      without: [],
-      refusesFile: () => null,
-    },
+    adapt: (options) =>
+      withOwnThoughts(options, (metadata) => {
+        if (metadata.amazonBedrock?.redactedContent !== undefined) return metadata;
+        const thought = claudeThought(metadata);
+        return thought === null ? null : { amazonBedrock: { ...thought } };
+      }),
+    limits: { without: [], refusesFile, check },
     usage: bedrockUsage,
     emptyReply: {
       output: { message: { role: 'assistant', content: [] } },
@@ -61,4 +70,23 @@ function withDimensions(
       ? 'embeddingDimension'
       : 'dimensions';
   return { ...options, providerOptions: { amazonBedrock: { [name]: dimensions } } };
+}
+
+function refusesFile({ data, mediaType }: LanguageModelV4FilePart): string | null {
+  if (mediaType.startsWith('audio/')) return 'cannot be sent to bedrock providers';
+  if (data.type !== 'url') return null;
+  return 'cannot be fetched by bedrock providers: send the file itself, as a data URI';
+}
+
+function check(options: LanguageModelV4CallOptions, model: string): FieldRefusal[] {
+  const refusals: FieldRefusal[] = [];
+  const { responseFormat, providerOptions } = options;
+  if (responseFormat?.type === 'json' && responseFormat.schema === undefined) {
+    refusals.push({ field: 'responseFormat', message: 'needs a schema: use json_schema' });
+  }
+  // The package knows a place for it with Claude only.
+  if (providerOptions?.anthropic?.disableParallelToolUse === true && !model.includes('anthropic.')) {
+    refusals.push({ field: 'parallelToolCalls', message: 'cannot be asked of this model' });
+  }
+  return refusals;
 }

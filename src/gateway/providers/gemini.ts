@@ -1,4 +1,6 @@
 import { createGoogle } from '@ai-sdk/google';
+import type { LanguageModelV4FilePart } from '@ai-sdk/provider';
+import { geminiThought, withOwnThoughts } from '../translation/own-thoughts.ts';
 import { geminiEmbeddingUsage } from '../usage/embedding-usage.ts';
 import { geminiUsage } from '../usage/gemini-usage.ts';
 import { keyHeader, type ModelConnection, type ProviderWire, placeholderKey } from './provider-wire.ts';
@@ -8,10 +10,8 @@ export const gemini: ProviderWire = {
   authHeaders: keyHeader('x-goog-api-key'),
   chat: {
     open: (connection) => packageOf(connection).chat(connection.model),
-    limits: {
-      without: ['parallelToolCalls'],
-      refusesFile: () => null,
-    },
+    adapt: (options) => withOwnThoughts(options, geminiThought),
+    limits: { without: ['parallelToolCalls'], refusesFile },
     usage: geminiUsage,
     emptyReply: {
       candidates: [{ content: { role: 'model', parts: [] }, finishReason: 'STOP' }],
@@ -27,4 +27,15 @@ export const gemini: ProviderWire = {
 
 function packageOf({ provider, fetch }: ModelConnection) {
   return createGoogle({ baseURL: provider.baseUrl, apiKey: placeholderKey, fetch });
+}
+
+/** Gemini fetches files by https since 2.5, and wants to be told what they are. */
+function refusesFile({ data, mediaType }: LanguageModelV4FilePart, model: string): string | null {
+  if (data.type !== 'url') return null;
+  if (data.url.protocol !== 'https:' || /gemini-(?:1|2\.0)/.test(model)) {
+    return 'cannot be fetched by this model: send the file itself, as a data URI';
+  }
+  return mediaType.endsWith('/*')
+    ? 'must end with .png, .jpg, .webp or another name of its format, or be a data URI'
+    : null;
 }

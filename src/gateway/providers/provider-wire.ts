@@ -1,4 +1,9 @@
-import type { EmbeddingModelV4, EmbeddingModelV4CallOptions, LanguageModelV4 } from '@ai-sdk/provider';
+import type {
+  EmbeddingModelV4,
+  EmbeddingModelV4CallOptions,
+  LanguageModelV4,
+  LanguageModelV4CallOptions,
+} from '@ai-sdk/provider';
 import type { Provider, ProviderKey, Target } from '../../routing/index.ts';
 import type { DialectName } from '../model-call.ts';
 import type { CallLimits } from '../translation/call-limits.ts';
@@ -28,6 +33,8 @@ export interface ModelConnection {
 
 export interface ChatWire {
   open(connection: ModelConnection): LanguageModelV4;
+  /** A call as the package wants it, where its place for something is not the usual one. */
+  adapt?(options: LanguageModelV4CallOptions, model: string): LanguageModelV4CallOptions;
   /** What a call may ask of it. */
   readonly limits: CallLimits;
   readonly usage: UsageReader;

@@ -26,10 +26,11 @@ export async function askChat(asked: Asked, translation: ChatTranslation): Promi
   const { provider, model: modelName } = target;
   const wire = providerWires[provider.kind].chat;
   if (wire === null) throw refusedFields(asked, [{ path: 'model', message: 'answers no chats' }]);
-  const options = translation.readRequest(context.request);
+  const asIs = translation.readRequest(context.request);
+  const options = wire.adapt?.(asIs, modelName) ?? asIs;
   const connection = { provider, key, model: modelName, fetch: fetch.fetch };
   const names = translation.fieldNames ?? {};
-  const problems = problemsOf(options, wire.limits, names, provider.kind);
+  const problems = problemsOf(options, wire.limits, names, provider.kind, modelName);
   if (problems.length > 0) throw refusedFields(asked, problems);
   const lost = await rehearse(wire, connection, options, names);
   if (lost.length > 0) throw refusedFields(asked, lost);

@@ -18,10 +18,15 @@ export type NeutralField =
 export interface CallLimits {
   /** Settings that it has no place for. */
   readonly without: readonly NeutralField[];
-  /** @returns why it cannot be given this file; null when it can. */
-  refusesFile(file: LanguageModelV4FilePart): string | null;
-  /** Further rules. `path` is a neutral field. */
-  check?(options: LanguageModelV4CallOptions): readonly { field: NeutralField; message: string }[];
+  /** @returns why this model cannot be given a file; null when it can. */
+  refusesFile(file: LanguageModelV4FilePart, model: string): string | null;
+  /** Further rules. */
+  check?(options: LanguageModelV4CallOptions, model: string): readonly FieldRefusal[];
+}
+
+export interface FieldRefusal {
+  readonly field: NeutralField;
+  readonly message: string;
 }
 
 /** How a dialect calls the neutral fields; those that are missing keep their name. */
@@ -41,19 +46,20 @@ export function problemsOf(
   limits: CallLimits,
   names: FieldNames,
   kind: string,
+  model: string,
 ): FieldProblem[] {
   const asked = fieldsAsked(options);
   const missing = limits.without
     .filter((field) => asked.has(field))
     .map((field) => ({ path: names[field] ?? field, message: `cannot be asked of ${kind} providers` }));
-  const broken = (limits.check?.(options) ?? []).map(({ field, message }) => ({
+  const broken = (limits.check?.(options, model) ?? []).map(({ field, message }) => ({
     path: names[field] ?? field,
     message,
   }));
-  return [...missing, ...broken, ...fileProblems(options, limits)];
+  return [...missing, ...broken, ...fileProblems(options, limits, model)];
 }
 
-function fieldsAsked(options: LanguageModelV4CallOptions): Set<string> {
+export function fieldsAsked(options: LanguageModelV4CallOptions): Set<string> {
   const asked = new Set(
     Object.entries(options).flatMap(([key, value]) => (value === undefined ? [] : [key])),
   );
@@ -67,9 +73,13 @@ function fieldsAsked(options: LanguageModelV4CallOptions): Set<string> {
   return asked;
 }
 
-function fileProblems({ prompt }: LanguageModelV4CallOptions, limits: CallLimits): FieldProblem[] {
+function fileProblems(
+  { prompt }: LanguageModelV4CallOptions,
+  limits: CallLimits,
+  model: string,
+): FieldProblem[] {
   return prompt.flatMap(filesIn).flatMap((file) => {
-    const message = limits.refusesFile(file);
+    const message = limits.refusesFile(file, model);
     return message === null ? [] : [{ path: pathOf(file) ?? 'messages', message }];
   });
 }

@@ -16,7 +16,13 @@ export async function rehearse(
 ): Promise<FieldProblem[]> {
   const reply = JSON.stringify(wire.emptyReply);
   const fetch = async () => new Response(reply, { headers: { 'content-type': 'application/json' } });
-  const { warnings } = await wire.open({ ...connection, fetch }).doGenerate(options);
+  let warnings: readonly SharedV4Warning[];
+  try {
+    ({ warnings } = await wire.open({ ...connection, fetch }).doGenerate(options));
+  } catch (error) {
+    // There was no reply that could have been wrong, so it is the request.
+    return [{ path: 'messages', message: error instanceof Error ? error.message : String(error) }];
+  }
   return warnings.filter((warning) => !isAccepted(warning)).map((warning) => problemOf(warning, names));
 }
 
@@ -32,11 +38,14 @@ function isAccepted(warning: SharedV4Warning): boolean {
   );
 }
 
+/** What the packages call by another name than the neutral form does. */
+const aliases: Readonly<Record<string, NeutralField>> = { strict: 'strictTools' };
+
 function problemOf(warning: SharedV4Warning, names: FieldNames): FieldProblem {
   if ('feature' in warning) {
-    const field = warning.feature as NeutralField;
+    const field = (aliases[warning.feature] ?? warning.feature) as NeutralField;
     const message = warning.details ?? 'cannot be asked of this model';
-    return { path: names[field] ?? warning.feature, message };
+    return { path: names[field] ?? field, message };
   }
   return { path: 'messages', message: 'message' in warning ? warning.message : 'cannot be carried' };
 }
