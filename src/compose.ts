@@ -7,6 +7,7 @@ import {
   createAccessStore,
   platformPrincipal,
 } from './access/index.ts';
+import { cacheRoutes, createAnswerStore, createModelAnswers, createRedisLevel } from './cache/index.ts';
 import {
   costsRoutes,
   createCosts,
@@ -34,6 +35,7 @@ import type { Log } from './platform/log.ts';
 import { createMetrics } from './platform/metrics.ts';
 import { createFileObjects } from './platform/objects.ts';
 import { type Random, systemRandom } from './platform/random.ts';
+import { createRedis } from './platform/redis.ts';
 import { createSecretBox } from './platform/secret-box.ts';
 import { createPlatformSettings, type PlatformSettings } from './platform/settings.ts';
 import {
@@ -94,6 +96,7 @@ export async function compose(
   const notifications = createNotifications(foundation.databaseUrl, clock, log);
   const objects = createFileObjects(join(foundation.dataDirectory, 'objects'), newId);
   const jobs = createJobs({ url: foundation.databaseUrl, executorId: 'gatehouse', clock, log });
+  const redis = config.redisUrl === null ? null : createRedis({ url: config.redisUrl, clock, log });
   const counter = (name: string, help: string) => new Counter({ name, help, registers: [metrics] });
 
   // Access
@@ -138,7 +141,34 @@ export async function compose(
     environmentProviders: config.environmentProviders,
     subscribe: (onChange, onGap) => notifications.subscribe('routing_changed', onChange, onGap),
   });
-  const gateway = createGateway({ routing, costs, clock, newId, metrics, describeError: streamError });
+  const cache = createAnswerStore({
+    clock,
+    random,
+    metrics,
+    ...config.cache,
+    shared:
+      redis === null
+        ? undefined
+        : (memory, { redisFailure }) =>
+            createRedisLevel({
+              redis,
+              memory,
+              clock,
+              newId,
+              log,
+              maxBytesPerTenant: config.cache.maxRedisBytesPerTenant,
+              onFailure: redisFailure,
+            }),
+  });
+  const gateway = createGateway({
+    routing,
+    costs,
+    clock,
+    newId,
+    metrics,
+    describeError: streamError,
+    hooks: { cache: createModelAnswers({ store: cache, clock }) },
+  });
 
   // Knowledge and answers. Each needs a little of the other: documents tell the index, the index reads documents.
   const index = createLanceDbIndex({
@@ -210,6 +240,7 @@ export async function compose(
       accessRoutes(access, config.region),
       routingRoutes(routing, { health: targetHealth, wayTo }),
       costsRoutes(costs),
+      cacheRoutes(cache),
       documentRoutes(knowledge.documents),
       ...retrievalRoutes(retrieval, { clock, problemOf }),
       healthDetailRoutes(health, version),
@@ -228,6 +259,8 @@ export async function compose(
       await routing.start();
       await notifications.start();
       costs.start();
+      await redis?.start();
+      cache.start();
       gateway.start();
       retrieval.start();
       await jobs.start();
@@ -244,6 +277,8 @@ export async function compose(
       await parser.stop();
       await retrieval.stop();
       await gateway.stop();
+      await cache.stop();
+      await redis?.stop();
       await costs.stop();
       await health.stop();
       await access.stop();

@@ -13,6 +13,7 @@ export const permissions = [
   'routes:read',
   'routes:manage',
   'costs:read',
+  'cache:manage',
   'keys:manage',
   'metrics:read',
   'health:read',
@@ -32,7 +33,13 @@ const operator: readonly Permission[] = [
   'routes:read',
   'costs:read',
 ];
-const admin: readonly Permission[] = [...operator, 'providers:manage', 'routes:manage', 'keys:manage'];
+const admin: readonly Permission[] = [
+  ...operator,
+  'providers:manage',
+  'routes:manage',
+  'cache:manage',
+  'keys:manage',
+];
 
 /** What each built-in role may do (ACC-5). `owner` is the platform's: everything, in every tenant. */
 export const permissionsOfRole: Readonly<Record<Role, readonly Permission[]>> = {

@@ -33,6 +33,7 @@ export {
   createAnswerStore,
   type Usage,
 } from './answer-store.ts';
+export { cacheRoutes } from './cache.routes.ts';
 export { keyOf } from './cache-key.ts';
 export type { CachedReply } from './cached-reply.ts';
 export {
@@ -50,6 +51,7 @@ export {
   type ModelAnswers,
   type ModelTurn,
 } from './model-answers.ts';
+export { createRedisLevel } from './redis-level.ts';
 export type { Removed } from './shared-level.ts';
 export type { Turn } from './turn.ts';
 export type { OpenOptions } from './turns.ts';

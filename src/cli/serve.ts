@@ -24,7 +24,7 @@ export async function serve(environment: NodeJS.ProcessEnv, output: Output): Pro
     log.warn({ name }, 'this variable is not known and has no effect');
 
   for (const name of unusedEngines(environment))
-    log.warn({ name }, 'this version does not use Redis or S3 yet; it keeps everything on this machine');
+    log.warn({ name }, 'this version does not use S3 yet; it keeps objects and the index on this machine');
 
   const foundation = await openFoundation(config, log);
   try {

@@ -133,9 +133,27 @@ describe('the configuration', () => {
   });
 
   it('notices engines that it does not use', () => {
-    expect(unusedEngines({ REDIS_URL: 'redis://127.0.0.1', S3_BUCKET: '', HOME: '/' })).toEqual([
-      'REDIS_URL',
+    expect(unusedEngines({ S3_ENDPOINT: 'http://127.0.0.1', S3_BUCKET: '', HOME: '/' })).toEqual([
+      'S3_ENDPOINT',
     ]);
+  });
+
+  it('reads how much is cached, where, and for how long', () => {
+    expect(loadConfig({})).toMatchObject({
+      redisUrl: null,
+      cache: {
+        maxBytes: 67_108_864,
+        maxRedisBytesPerTenant: 268_435_456,
+        ttlMs: 3_600_000,
+        staleMs: 86_400_000,
+      },
+    });
+    const given = { REDIS_URL: 'redis://:p@127.0.0.1:6379/1', GATEHOUSE_CACHE_STALE_SECONDS: '0' };
+    expect(loadConfig(given)).toMatchObject({ redisUrl: given.REDIS_URL, cache: { staleMs: 0 } });
+    expect(() => loadConfig({ GATEHOUSE_CACHE_TTL_SECONDS: '90000' })).toThrow(/from 1 to 86400/);
+    expect(() => loadConfig({ REDIS_URL: 'http://x:secret-of-test@y' })).toThrow(
+      /^(?!.*secret-of-test).*REDIS_URL must be a URL that starts with redis/s,
+    );
   });
 
   it('notices names that nothing reads', () => {

@@ -20,6 +20,11 @@ const examples: Record<string, string> = {
   DATABASE_POOL_MIN: '10',
   DATABASE_POOL_MAX: '50',
   DATABASE_STATEMENT_TIMEOUT_MS: '5000',
+  REDIS_URL: 'rediss://gatehouse:secret@redis.internal:6379',
+  GATEHOUSE_CACHE_BYTES: '67108864',
+  GATEHOUSE_CACHE_REDIS_BYTES: '268435456',
+  GATEHOUSE_CACHE_TTL_SECONDS: '3600',
+  GATEHOUSE_CACHE_STALE_SECONDS: '86400',
   GATEHOUSE_MASTER_KEY: 'the output of: openssl rand -base64 32',
   GATEHOUSE_ADMIN_KEY: 'the output of: openssl rand -hex 24',
   GATEHOUSE_CONFIG: './gatehouse.yaml',
@@ -53,6 +58,11 @@ const schema = z.object({
   DATABASE_POOL_MIN: wholeNumber(0, 1_000).default(10),
   DATABASE_POOL_MAX: wholeNumber(1, 1_000).optional(),
   DATABASE_STATEMENT_TIMEOUT_MS: wholeNumber(100, 600_000).default(5_000),
+  REDIS_URL: url(['redis:', 'rediss:']).optional(),
+  GATEHOUSE_CACHE_BYTES: wholeNumber(1024 ** 2, 64 * 1024 ** 3).default(64 * 1024 ** 2),
+  GATEHOUSE_CACHE_REDIS_BYTES: wholeNumber(1024 ** 2, 1024 ** 4).default(256 * 1024 ** 2),
+  GATEHOUSE_CACHE_TTL_SECONDS: wholeNumber(1, 86_400).default(3_600),
+  GATEHOUSE_CACHE_STALE_SECONDS: wholeNumber(0, 86_400).default(86_400),
   GATEHOUSE_MASTER_KEY: z
     .string()
     .refine((text) => Buffer.from(text, 'base64').length === 32, { message: 'must be 32 bytes in base64' })
@@ -108,6 +118,9 @@ export interface Config {
   readonly databaseUrl: string | null;
   readonly databasePool: { readonly min: number; readonly max: number };
   readonly statementTimeoutMs: number;
+  /** Absent: what instances would share stays in this process. Holds a password: never to be logged. */
+  readonly redisUrl: string | null;
+  readonly cache: CacheConfig;
   /** 32 bytes; absent: read from, or generated into, the data directory. */
   readonly masterKey: Buffer | null;
   readonly adminKey: string | null;
@@ -116,6 +129,16 @@ export interface Config {
   readonly shutdownMs: number;
   readonly logLevel: string;
   readonly environmentProviders: readonly ProviderFromEnvironment[];
+}
+
+export interface CacheConfig {
+  /** Memory of this process for cached answers. */
+  readonly maxBytes: number;
+  /** In Redis, for each tenant. */
+  readonly maxRedisBytesPerTenant: number;
+  readonly ttlMs: number;
+  /** How long past its time an answer may stand in when every provider fails. */
+  readonly staleMs: number;
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -152,6 +175,13 @@ export function loadConfig(environment: Environment = process.env): Config {
     // The embedded server shares the machine, so it gets the smaller pool (RUN-11).
     databasePool: poolSizes(v.DATABASE_POOL_MIN, v.DATABASE_POOL_MAX ?? (v.DATABASE_URL ? 50 : 20)),
     statementTimeoutMs: v.DATABASE_STATEMENT_TIMEOUT_MS,
+    redisUrl: v.REDIS_URL ?? null,
+    cache: {
+      maxBytes: v.GATEHOUSE_CACHE_BYTES,
+      maxRedisBytesPerTenant: v.GATEHOUSE_CACHE_REDIS_BYTES,
+      ttlMs: v.GATEHOUSE_CACHE_TTL_SECONDS * 1000,
+      staleMs: v.GATEHOUSE_CACHE_STALE_SECONDS * 1000,
+    },
     masterKey: v.GATEHOUSE_MASTER_KEY ? Buffer.from(v.GATEHOUSE_MASTER_KEY, 'base64') : null,
     adminKey: v.GATEHOUSE_ADMIN_KEY ?? null,
     region: v.GATEHOUSE_REGION,
@@ -193,14 +223,7 @@ export function unknownVariables(environment: Environment = process.env): string
   return Object.keys(environment).filter((name) => name.startsWith('GATEHOUSE_') && !(name in examples));
 }
 
-const engines = [
-  'REDIS_URL',
-  'S3_ENDPOINT',
-  'S3_BUCKET',
-  'S3_REGION',
-  'S3_ACCESS_KEY_ID',
-  'S3_SECRET_ACCESS_KEY',
-];
+const engines = ['S3_ENDPOINT', 'S3_BUCKET', 'S3_REGION', 'S3_ACCESS_KEY_ID', 'S3_SECRET_ACCESS_KEY'];
 
 /** Variables of engines that this version does not use yet: whoever sets them must not think that it does. */
 export function unusedEngines(environment: Environment = process.env): string[] {
