@@ -35,6 +35,7 @@ export {
 } from './answer-store.ts';
 export { cacheRoutes } from './cache.routes.ts';
 export { keyOf } from './cache-key.ts';
+export { type CacheWish, cacheWishOf } from './cache-wish.ts';
 export type { CachedReply } from './cached-reply.ts';
 export {
   type Entry,

@@ -1,8 +1,8 @@
 import type { Principal } from '../access/index.ts';
 import type { Clock } from '../platform/clock.ts';
-import { AppError } from '../platform/errors.ts';
 import type { AnswerStore } from './answer-store.ts';
 import { keyOf } from './cache-key.ts';
+import { cacheWishOf } from './cache-wish.ts';
 import { type CachedReply, entryOfReply, replyOfEntry } from './cached-reply.ts';
 import { type Entry, type EntryName, maxEntryBytes } from './entry.ts';
 import { type UnderstoodRequest, understandRequest } from './request-key.ts';
@@ -92,10 +92,12 @@ export function createModelAnswers(deps: ModelAnswersDependencies): ModelAnswers
 
   return {
     open(call, route) {
-      const asked = call.headers?.['x-gatehouse-cache'];
+      // A call made in this process may carry the text of documents; whoever made it knows which, and keeps its answer.
+      if (call.headers === undefined) return null;
+      const asked = call.headers['x-gatehouse-cache'];
       // The way of nearly all calls: nothing but this is done for them.
       if (route.cache.mode === 'off' && asked === undefined) return null;
-      const wish = wishOf(asked, call.headers);
+      const wish = cacheWishOf(call.headers);
       if (wish === 'off') return notKept;
       const understood = call.request.repeatable
         ? understandRequest(call.dialect.name, call.request.bytes, call.streamed)
@@ -112,22 +114,6 @@ export function createModelAnswers(deps: ModelAnswersDependencies): ModelAnswers
       return modelTurn(turn, key, ttlSeconds);
     },
   };
-}
-
-/** What a caller may say of the cache: `off` (neither read nor write), `refresh` (write only), or to use it. */
-function wishOf(asked: Headers[string], headers: Headers = {}): 'use' | 'refresh' | 'off' {
-  if (asked !== undefined && asked !== 'off' && asked !== 'exact') {
-    const message = 'must be "off" or "exact"';
-    throw new AppError('bad_request', `The header X-Gatehouse-Cache ${message}.`, {
-      errors: [{ path: 'X-Gatehouse-Cache', message }],
-    });
-  }
-  const directives = String(headers['cache-control'] ?? '')
-    .toLowerCase()
-    .split(',')
-    .map((directive) => directive.trim());
-  if (asked === 'off' || directives.includes('no-store')) return 'off';
-  return directives.includes('no-cache') ? 'refresh' : 'use';
 }
 
 /**
