@@ -11,12 +11,21 @@ import {
   threadOf,
 } from './openai-chat-reply.ts';
 
-/** Writes a chat's events (https://platform.openai.com/docs/api-reference/chat-streaming). */
+/**
+ * Writes a chat's events (https://platform.openai.com/docs/api-reference/chat-streaming). Members that OpenAI's own
+ * events do not have go out once, whole and numbered, before the end: of the official clients, one puts the pieces of
+ * such a list together by their `index`, another keeps the last piece only.
+ */
 export class ChatStreamWriter implements TranslatedStream {
   readonly #context: ReplyContext;
   readonly #sendsUsage: boolean;
   readonly #thoughts = new Map<string, { text: string; metadata: SharedV4ProviderMetadata | undefined }>();
   readonly #calls = new Map<string, { index: number; signed: boolean }>();
+  readonly #lists: Record<'reasoning_details' | 'annotations' | 'images', object[]> = {
+    reasoning_details: [],
+    annotations: [],
+    images: [],
+  };
   #model: string;
   #started = false;
 
@@ -50,14 +59,10 @@ export class ChatStreamWriter implements TranslatedStream {
         return this.#continueCall(part.id, part.delta);
       case 'tool-call':
         return part.providerExecuted ? '' : this.#wholeCall(part);
-      case 'source': {
-        const cited = annotation(part);
-        return cited ? this.#delta({ annotations: [cited] }) : '';
-      }
-      case 'file': {
-        const image = imageOf(part);
-        return image ? this.#delta({ images: [image] }) : '';
-      }
+      case 'source':
+        return this.#keep('annotations', annotation(part));
+      case 'file':
+        return this.#keep('images', imageOf(part));
       case 'finish':
         return this.#finish(part);
       case 'error':
@@ -82,8 +87,12 @@ export class ChatStreamWriter implements TranslatedStream {
     this.#thoughts.set(part.id, known);
     if (part.type !== 'reasoning-end') return delta === '' ? '' : this.#delta({ reasoning_content: delta });
     this.#thoughts.delete(part.id);
-    const detail = reasoningDetail(known.text, known.metadata);
-    return detail ? this.#delta({ reasoning_details: [detail] }) : '';
+    return this.#keep('reasoning_details', reasoningDetail(known.text, known.metadata));
+  }
+
+  #keep(list: 'reasoning_details' | 'annotations' | 'images', item: object | null): '' {
+    if (item !== null) this.#lists[list].push({ index: this.#lists[list].length, ...item });
+    return '';
   }
 
   #startCall(
@@ -119,17 +128,24 @@ export class ChatStreamWriter implements TranslatedStream {
   }
 
   #finish(part: Extract<LanguageModelV4StreamPart, { type: 'finish' }>): string {
-    const last = { ...threadOf(part.providerMetadata) };
+    const kept = Object.fromEntries(Object.entries(this.#lists).filter(([, items]) => items.length > 0));
+    const lists = Object.keys(kept).length > 0 ? this.#delta(kept) : '';
+    const last = { ...this.#noUsage(), ...threadOf(part.providerMetadata) };
     const finished = this.#event(
       [{ index: 0, delta: this.#first({}), logprobs: null, finish_reason: finishName(part.finishReason) }],
       last,
     );
     const usage = this.#sendsUsage ? chatUsage(part.usage) : null;
-    return usage === null ? finished : finished + this.#event([], { usage });
+    return lists + finished + (usage === null ? '' : this.#event([], { usage }));
   }
 
   #delta(delta: object): string {
     return this.#event([{ index: 0, delta: this.#first(delta), logprobs: null, finish_reason: null }]);
+  }
+
+  /** As OpenAI has it on every event but the last, where usage was asked for. */
+  #noUsage(): object {
+    return this.#sendsUsage ? { usage: null } : {};
   }
 
   /** The role goes with the first thing that is said. */
@@ -139,7 +155,7 @@ export class ChatStreamWriter implements TranslatedStream {
     return { role: 'assistant', content: '', ...delta };
   }
 
-  #event(choices: readonly object[], members: object = this.#sendsUsage ? { usage: null } : {}): string {
+  #event(choices: readonly object[], members: object = this.#noUsage()): string {
     const event = {
       id: `chatcmpl-${this.#context.callId}`,
       object: 'chat.completion.chunk',

@@ -27,7 +27,7 @@ export function failureBehind(error: unknown): UpstreamFailure | null {
 /** Bytes of a reply that wait for the package to read them. */
 const waitingBytes = 256 * 1024;
 /** Embeddings of as many texts as OpenAI takes at once, from a model that takes one; a chat is one request or a few. */
-const maxRequests = { chat: 16, embeddings: 2_048 };
+const maxRequests = { chat: 16, embeddings: 2_048, count_tokens: 1 };
 
 export interface ProviderFetch {
   readonly fetch: typeof globalThis.fetch;
