@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { ModelPath } from '../../test/harness/model-path.ts';
 import { gathered, modelPathSuite, onlyRow } from '../../test/harness/model-path-suite.ts';
 import { onePixel } from '../../tools/simulator/testing.ts';
+import { sealReasoning } from './dialects/openai-responses-seal.ts';
 
 const { start, upstream, providerUrl, lastCall, simulator } = modelPathSuite();
 const clientOf = (path: ModelPath) =>
@@ -123,6 +124,66 @@ describe('the official OpenAI client, its responses answered by another provider
     }
   });
 
+  it('hands Gemini’s signature on a call back to it, and to nobody else', async () => {
+    const gemini = { baseUrl: providerUrl().replace('/v1', '/v1beta'), kind: 'gemini' as const };
+    const path = await start({
+      providers: { gemini, claude: { baseUrl: providerUrl(), kind: 'anthropic' } },
+      routes: {
+        fast: [[{ provider: 'gemini', model: 'gemini-3-pro' }]],
+        other: [[{ provider: 'claude', model: 'claude-sonnet-4-5' }]],
+      },
+    });
+    const client = clientOf(path);
+    const asked = { tools: [weather], reasoning: { summary: 'auto' as const } };
+    const input: OpenAI.Responses.ResponseInput = [{ role: 'user', content: 'How is the weather in Oslo?' }];
+    for (const streamed of [false, true]) {
+      const first = streamed
+        ? await client.responses.stream({ ...asked, model: 'fast', input }).finalResponse()
+        : await client.responses.create({ ...asked, model: 'fast', input });
+      const call = (first.output as OutputItem[]).find(isCall);
+      const round = [
+        ...input,
+        ...(first.output as OpenAI.Responses.ResponseInput),
+        { type: 'function_call_output' as const, call_id: call?.call_id ?? '', output: '{"sky":"clear"}' },
+      ];
+      // The simulator refuses a call that has lost its signature.
+      const second = await client.responses.create({ ...asked, model: 'fast', input: round });
+      expect(second.output_text).not.toBe('');
+      expect(lastCall()?.requestBody).toMatch(/"thoughtSignature":"(?!skip)/);
+      const elsewhere = await client.responses.create({ ...asked, model: 'other', input: round });
+      expect(elsewhere.output_text).not.toBe('');
+      expect(lastCall()?.requestBody).not.toMatch(/ignature/);
+    }
+  });
+
+  it('can go on with a provider that did not sign what was thought', async () => {
+    const gemini = { baseUrl: providerUrl().replace('/v1', '/v1beta'), kind: 'gemini' as const };
+    const path = await start({
+      providers: { gemini, claude: { baseUrl: providerUrl(), kind: 'anthropic' } },
+      routes: {
+        claude: [[{ provider: 'claude', model: 'claude-sonnet-4-5' }]],
+        gemini: [[{ provider: 'gemini', model: 'gemini-2.5-pro' }]],
+      },
+    });
+    const client = clientOf(path);
+    const first = await client.responses.create({ ...hello, model: 'claude', reasoning: { effort: 'low' } });
+    const [thought] = first.output;
+    expect(thought?.type).toBe('reasoning');
+    const onward = (item: object) => [
+      { role: 'user' as const, content: 'Hello there' },
+      item as OpenAI.Responses.ResponseReasoningItem,
+      { role: 'assistant' as const, content: 'Hello' },
+      { role: 'user' as const, content: 'Go on' },
+    ];
+    const atGemini = await client.responses.create({ model: 'gemini', input: onward(thought ?? {}) });
+    expect(atGemini.status).toBe('completed');
+    const encrypted_content = sealReasoning({ google: { thoughtSignature: 'of-gemini' } });
+    const signed = { type: 'reasoning', summary: [{ type: 'summary_text', text: 'Hm' }], encrypted_content };
+    const atClaude = await client.responses.create({ model: 'claude', input: onward(signed) });
+    expect(atClaude.status).toBe('completed');
+    expect(lastCall()?.requestBody).not.toContain('of-gemini');
+  });
+
   it('parses what fits a schema', async () => {
     const path = await startAnthropic();
     const schema = {
@@ -200,7 +261,7 @@ describe('the official OpenAI client, its responses answered by another provider
 
   it('understands a provider’s refusal', async () => {
     const path = await startAnthropic();
-    simulator.setFault({ kind: 'rate-limited', retryAfterS: 7 });
+    simulator.setFault({ kind: 'rate-limited', retryAfterS: 3_600 });
     const error = await clientOf(path)
       .responses.create(hello)
       .catch((caught: unknown) => caught);

@@ -49,8 +49,12 @@ function problem(error: AppError, correlationId: string) {
 }
 
 /** The event that ends a stream of this dialect with an error, as its official clients know it. */
-export function streamError(_dialect: DialectName, error: AppError, correlationId: string): string {
-  return `data: ${JSON.stringify(openaiError(error, correlationId))}\n\n`;
+export function streamError(dialect: DialectName, error: AppError, correlationId: string): string {
+  const said = openaiError(error, correlationId);
+  if (dialect !== 'openai-responses') return `data: ${JSON.stringify(said)}\n\n`;
+  // The members that the API's reference names, and beside them those that make its official clients raise it.
+  const { message, code, param } = said.error;
+  return `event: error\ndata: ${JSON.stringify({ type: 'error', code, message, param, ...said })}\n\n`;
 }
 
 /** The error object of the OpenAI API, which its official clients parse. */

@@ -29,6 +29,8 @@ export async function rehearse(
 /** What loses nothing that was asked for. */
 function isAccepted(warning: SharedV4Warning): boolean {
   if (warning.type === 'deprecated') return true;
+  // What another provider's model thought, and signed, means nothing to this one; a conversation may go on elsewhere.
+  if (warning.type === 'other' && warning.message === 'unsupported reasoning metadata') return true;
   if (warning.type !== 'compatibility') return false;
   // Models that a package does not know get its most cautious bound on output; an effort that a model does not have
   // becomes the next one that it has.
