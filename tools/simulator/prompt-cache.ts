@@ -1,4 +1,6 @@
 import { digestOf } from './journal.ts';
+import type { PromptTokens } from './model-call.ts';
+import type { ServedTokens } from './served.ts';
 
 /** A stretch of a prompt. With `keepFor` the prompt up to its end is put into the cache. */
 export interface PromptPart {
@@ -76,4 +78,23 @@ function marksOf(
     if (part.keepFor) marks.push({ key, tokens, keepFor: part.keepFor });
   }
   return marks;
+}
+
+/** What a call reads from and writes to the cache; `cachedTokens` is read instead, when given. */
+export function cacheUse(
+  cache: PromptCache,
+  owner: string,
+  call: { readonly promptParts: readonly PromptPart[]; readonly prompt: PromptTokens },
+  cachedTokens: number | undefined,
+): Pick<ServedTokens, 'cachedReadTokens' | 'cacheWrite5mTokens' | 'cacheWrite1hTokens'> {
+  if (cachedTokens !== undefined) {
+    const cachedReadTokens = Math.min(cachedTokens, call.prompt.all);
+    return { cachedReadTokens, cacheWrite5mTokens: 0, cacheWrite1hTokens: 0 };
+  }
+  const { readTokens, write5mTokens, write1hTokens } = cache.use(owner, call.promptParts);
+  return {
+    cachedReadTokens: readTokens,
+    cacheWrite5mTokens: write5mTokens,
+    cacheWrite1hTokens: write1hTokens,
+  };
 }

@@ -15,6 +15,8 @@ export interface Face {
   headers(requestId: string): Record<string, string>;
   /** The key that the request brings, in the provider's own header or query parameter. */
   credential(request: IncomingMessage): string | undefined;
+  /** Keys that are taken besides those the simulator was given. */
+  accepts?(key: string): boolean;
   /** Throws ProviderError when the request lacks what the provider asks for on every call, keys aside. */
   check?(request: IncomingMessage, body: Buffer): void;
   refuse(

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { anthropic } from './anthropic/provider.ts';
+import { bedrock } from './bedrock/provider.ts';
 import { serveControl } from './control.ts';
 import { createFastChat } from './fast.ts';
 import { createFaults, type FaultInput, type FaultSchedule } from './faults.ts';
@@ -51,7 +52,7 @@ export function createSimulator(given: SimulatorOptions): Simulator {
   const answer = createService({
     ...{ options, journal, faults, rateLimits, promptCache },
     pace: () => pace,
-    providers: [anthropic, gemini, createOpenAi()],
+    providers: [anthropic, gemini, bedrock, createOpenAi()],
     defaultFace: openAiFace,
   });
   const fastChat = createFastChat({

@@ -83,7 +83,8 @@ export function createService(
     if (options.keepBodies) call.requestBody = bytes.toString('utf8', 0, Math.min(bytes.length, maxKeptBody));
     const key = endpoint.face.credential(request);
     call.keySuffix = key?.slice(-4) ?? null;
-    if (acceptedKeys && !(key !== undefined && acceptedKeys.has(key))) throw wrongKey();
+    const accepted = key !== undefined && (acceptedKeys?.has(key) || endpoint.face.accepts?.(key));
+    if (acceptedKeys && !accepted) throw wrongKey();
     endpoint.face.check?.(request, bytes);
     const body = request.method === 'POST' ? parseJson(bytes) : undefined;
     call.model = endpoint.model ?? (typeof body?.model === 'string' ? body.model : null);

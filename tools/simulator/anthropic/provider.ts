@@ -1,12 +1,13 @@
 import type { Exchange } from '../exchange.ts';
 import { composeSaying, seedOfCall, servedBy } from '../model-call.ts';
+import { cacheUse } from '../prompt-cache.ts';
 import type { JsonObject, Provider, Service } from '../provider.ts';
 import { unknownModel } from '../provider-error.ts';
 import { type Bill, noteToolCall, sendReply, sendStream, sendWhole } from '../send.ts';
 import { nothingServed } from '../served.ts';
 import { anthropicFace } from './face.ts';
 import { messageJson, messageStream, messageUsage, toolUseId } from './message.ts';
-import { type MessagesRequest, parseMessagesRequest } from './request.ts';
+import { parseMessagesRequest } from './request.ts';
 
 const defaultModels = ['claude-opus-4-5', 'claude-sonnet-4-5', 'claude-haiku-4-5'];
 
@@ -33,10 +34,9 @@ async function serveMessages(exchange: Exchange, body: JsonObject, service: Serv
   const saying = composeSaying(asked, answering, seedOfCall(asked, answering.seed));
   call.replyId = `msg_sim_${answering.seed}_${call.number}`;
   noteToolCall(exchange, saying, toolUseId(saying.callId));
-  const served = {
-    ...servedBy(asked.prompt, [saying]),
-    ...cacheUse(exchange, asked, service, answering.cachedTokens),
-  };
+  const owner = `${anthropicFace.credential(exchange.request)}\n${asked.model}`;
+  const cached = cacheUse(service.promptCache, owner, asked, answering.cachedTokens);
+  const served = { ...servedBy(asked.prompt, [saying]), ...cached };
   const bill: Bill = { served, wireUsage: messageUsage };
   const tellUsage = exchange.fault?.kind !== 'no-usage';
   const { thoughtsOmitted } = asked;
@@ -44,25 +44,6 @@ async function serveMessages(exchange: Exchange, body: JsonObject, service: Serv
   const options = { identity, saying, bill, thoughtsOmitted, tellUsage };
   if (asked.stream) return sendStream(exchange, messageStream(options), service.pace());
   return sendReply(exchange, messageJson(options), bill, tellUsage);
-}
-
-function cacheUse(
-  exchange: Exchange,
-  { model, promptParts, prompt }: MessagesRequest,
-  { promptCache }: Service,
-  cachedTokens: number | undefined,
-): Pick<Bill['served'], 'cachedReadTokens' | 'cacheWrite5mTokens' | 'cacheWrite1hTokens'> {
-  if (cachedTokens !== undefined) {
-    const cachedReadTokens = Math.min(cachedTokens, prompt.all);
-    return { cachedReadTokens, cacheWrite5mTokens: 0, cacheWrite1hTokens: 0 };
-  }
-  const owner = `${anthropicFace.credential(exchange.request)}\n${model}`;
-  const { readTokens, write5mTokens, write1hTokens } = promptCache.use(owner, promptParts);
-  return {
-    cachedReadTokens: readTokens,
-    cacheWrite5mTokens: write5mTokens,
-    cacheWrite1hTokens: write1hTokens,
-  };
 }
 
 async function countMessageTokens(exchange: Exchange, body: JsonObject, service: Service): Promise<void> {
