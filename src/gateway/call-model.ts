@@ -207,6 +207,9 @@ const providersFailures: readonly string[] = [
   'upstream_timeout',
   'upstream_rejected',
   'dependency_down',
+  // Of the provider's making: our own limits speak before the cache is asked.
+  'rate_limited',
+  'overloaded',
 ] satisfies ErrorCode[];
 
 function isProvidersFailure(error: unknown): boolean {
