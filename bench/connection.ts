@@ -8,8 +8,8 @@ import { createResponseReader } from './response-reader.ts';
 export interface Connection {
   /** Sends a prepared request. Its bytes must not change before the reply has ended. */
   send(request: Buffer): void;
-  /** The last bytes received, to say what a refusal was about. */
-  lastText(): string;
+  /** The last bytes received: of a short reply all, of a long one its end. */
+  lastBytes(): Buffer;
   close(): void;
 }
 
@@ -21,8 +21,6 @@ export interface ConnectionEvents {
   /** The connection broke, whether or not a reply was awaited; nothing more comes. */
   readonly broke: (waiting: boolean) => void;
 }
-
-const shownCharacters = 500;
 
 /**
  * Opens a connection.
@@ -48,7 +46,7 @@ export function openConnection(url: string, events: ConnectionEvents): Promise<C
         waiting = true;
         socket.write(request);
       },
-      lastText: () => last.toString('utf8', 0, shownCharacters),
+      lastBytes: () => last,
       close() {
         closed = true;
         socket.destroy();
