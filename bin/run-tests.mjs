@@ -24,7 +24,7 @@ const suites = ['unit', 'integration', 'stories'];
  * becomes ours. The last line counts the tests; a failed stage without a failed test counts as one.
  */
 export async function runTests() {
-  const total = { passed: 0, failed: 0, skipped: 0 };
+  const total = { passed: 0, failed: 0, skipped: 0, leftOut: [] };
   const reports = mkdtempSync(join(tmpdir(), 'gatehouse-test-reports-'));
   try {
     process.exitCode = await runStages(total, reports);
@@ -36,12 +36,13 @@ export async function runTests() {
     rmSync(reports, { recursive: true, force: true });
   }
   if (process.exitCode !== 0 && total.failed === 0) total.failed = 1;
+  for (const sentence of total.leftOut) console.error(`\n${sentence}`);
   const skipped = total.skipped === 0 ? '' : `, ${total.skipped} skipped`;
   console.log(`\n${total.passed} passed, ${total.failed} failed${skipped}`);
 }
 
 async function runStages(total, reports) {
-  await ensureSystemPackages();
+  total.leftOut = await ensureSystemPackages();
   await ensureInstalled(root, 'everything');
   const node = findNode(root);
   for (const { title, args } of checks) {
