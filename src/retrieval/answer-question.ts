@@ -2,15 +2,11 @@ import { type Principal, requirePermission } from '../access/index.ts';
 import type { DatabaseScope } from '../platform/database/database.ts';
 import { AppError, type ErrorCode } from '../platform/errors.ts';
 import type { Log } from '../platform/log.ts';
+import type { Answer, AnswerEvent, AnswerQuestion, Question, Tell } from './answer.ts';
 import { buildPrompt, notInSources } from './answer-prompt.ts';
-import {
-  type AnswerPart,
-  type CheckedSentence,
-  type Citation,
-  createAnswerChecker,
-  type StoredSlices,
-} from './checked-answer.ts';
-import type { FindPassages, FoundPassages, SearchFilters } from './find-passages.ts';
+import { createAnswerChecker, type StoredSlices } from './checked-answer.ts';
+import type { FindPassages, FoundPassages } from './find-passages.ts';
+import type { AnswerTurn, KnownAnswer, OpenKnownAnswer } from './known-answers.ts';
 import type { Caller, Chat } from './model-calls.ts';
 import { COVERED_FROM, coverage } from './passages/coverage.ts';
 import { quoteAnswer } from './quote-answer.ts';
@@ -21,54 +17,14 @@ export interface AnswerQuestionDependencies {
   readonly chat: Chat;
   /** The model that the routes name for answers; null when there is none. */
   readonly answerModelFor: (principal: Principal) => string | null;
+  /** Answers that were given before; absent: every answer is made. */
+  readonly openKnownAnswer?: OpenKnownAnswer | undefined;
   /** Estimated tokens of a text. */
   readonly estimateTokens: (text: string) => number;
   /** Told of every answer that was given. */
   readonly record: (caller: Caller, answer: Answer) => void;
   readonly log: Log;
 }
-
-export interface Question {
-  readonly query: string;
-  /** Absent: the one that the routes name. */
-  readonly model?: string | undefined;
-  /** How many passages an answer may be made of, 1 to 20. */
-  readonly limit: number;
-  readonly filters: SearchFilters;
-}
-
-export interface Answer {
-  readonly text: string;
-  readonly sentences: readonly CheckedSentence[];
-  readonly citations: readonly Citation[];
-  readonly generatedBy: {
-    readonly tier: string;
-    readonly provider: string | null;
-    readonly model: string | null;
-  };
-  readonly covered: boolean;
-  /** 0 to 1, see `confidenceOf`. */
-  readonly confidence: number;
-  readonly usage: {
-    readonly inputTokens: number;
-    readonly outputTokens: number;
-    readonly embeddingTokens: number;
-  };
-  /** Null when a model that was used has no price. */
-  readonly costNanoUsd: bigint | null;
-  readonly warnings: readonly string[];
-}
-
-export type AnswerEvent =
-  | AnswerPart
-  /** What was told so far does not stand; the answer begins anew. */
-  | { readonly kind: 'restart'; readonly reason: string };
-
-export type AnswerQuestion = (
-  caller: Caller,
-  question: Question,
-  tell?: (event: AnswerEvent) => void | Promise<void>,
-) => Promise<Answer>;
 
 /** What a model is shown at most, in estimated tokens: some twenty passages. */
 const promptTokens = 6_000;
@@ -82,25 +38,79 @@ export function createAnswerQuestion(deps: AnswerQuestionDependencies): AnswerQu
   return async (caller, question, tell = () => {}) => {
     requirePermission(caller.principal, 'queries:run');
     // A follow-up will be rewritten here into a question of its own, once there are threads.
-    const found = await findPassages(caller, question); // the index proposes, the database disposes
     const model = question.model ?? deps.answerModelFor(caller.principal);
-    const draft =
-      model === null || found.passages.length === 0
-        ? await quote(caller.principal, question, found, tell)
-        : await askModel(caller, model, question, found, tell).catch((error) =>
-            quoteInstead(error, caller, question, found, tell),
-          );
-    const answer = settle(draft, found); // its citations were checked against the stored text as it was made
-    deps.record(caller, answer);
-    return answer;
+    const turn = model === null ? null : await openKnown(caller, question, model);
+    try {
+      const answer = turn?.known
+        ? await retell(turn.known, tell)
+        : await makeAnswer(caller, question, model, turn, tell);
+      deps.record(caller, answer);
+      return answer;
+    } finally {
+      turn?.release();
+    }
   };
+
+  /** What is known of the question is part of its turn, so the turn comes before anything is read. */
+  async function openKnown(caller: Caller, question: Question, model: string): Promise<AnswerTurn | null> {
+    return (await deps.openKnownAnswer?.(caller, question, model, question.cache ?? 'use')) ?? null;
+  }
+
+  async function makeAnswer(
+    caller: Caller,
+    question: Question,
+    model: string | null,
+    turn: AnswerTurn | null,
+    tell: Tell,
+  ): Promise<Answer> {
+    const found = await findPassages(caller, question); // the index proposes, the database disposes
+    if (model === null || found.passages.length === 0) {
+      return settle(await quote(caller.principal, question, found, tell), found);
+    }
+    const told: AnswerEvent[] = [];
+    const tellAndNote: Tell = (event) => {
+      if (turn) told.push(event);
+      return tell(event);
+    };
+    try {
+      // Its citations are checked against the stored text as it is made.
+      const draft = await askModel(caller, model, question, found, tellAndNote);
+      const answer = { ...settle(draft, found), cache: turn?.note };
+      if (answer.warnings.length === 0) turn?.keep({ answer, told }, documentsOf(found));
+      return answer;
+    } catch (error) {
+      return answerWithoutModel(error, caller, question, found, turn, tell);
+    }
+  }
+
+  /** A model that fails must not leave the question unanswered. @throws what is the caller's to mend, or to hear. */
+  async function answerWithoutModel(
+    error: unknown,
+    caller: Caller,
+    question: Question,
+    found: FoundPassages,
+    turn: AnswerTurn | null,
+    tell: Tell,
+  ): Promise<Answer> {
+    if (caller.signal.aborted || isForTheCaller(error, question.model !== undefined)) throw error;
+    const known = turn?.stale() ?? null;
+    const instead = known ? 'an earlier answer is given' : 'passages are quoted';
+    deps.log.warn({ err: error, correlation_id: caller.correlationId }, `${instead} in place of a model`);
+    const why = error instanceof AppError && error.code !== 'internal' ? ` (${error.message})` : '';
+    const what = known ? 'its earlier answer is given' : 'the best passages are quoted instead';
+    const reason = `The model did not answer${why}, so ${what}.`;
+    await tell({ kind: 'restart', reason });
+    if (known) return { ...(await retell(known, tell)), warnings: [reason] };
+    const draft = await quote(caller.principal, question, found, tell);
+    return settle({ ...draft, warnings: [reason] }, found);
+  }
 
   async function askModel(
     caller: Caller,
     model: string,
     { query, limit }: Question,
     found: FoundPassages,
-    tell: (event: AnswerEvent) => void | Promise<void>,
+    tell: Tell,
   ): Promise<Draft> {
     const passages = found.passages.slice(0, limit);
     const speaks = speaksOf(query, found);
@@ -155,7 +165,7 @@ export function createAnswerQuestion(deps: AnswerQuestionDependencies): AnswerQu
     scope: DatabaseScope,
     { query, limit }: Question,
     found: FoundPassages,
-    tell: (event: AnswerEvent) => void | Promise<void>,
+    tell: Tell,
   ): Promise<Draft> {
     const confidence = speaksOf(query, found);
     const quoted =
@@ -175,26 +185,16 @@ export function createAnswerQuestion(deps: AnswerQuestionDependencies): AnswerQu
       warnings: [],
     };
   }
+}
 
-  /** A model that fails must not leave the question unanswered. @throws what is the caller's to mend, or to hear. */
-  async function quoteInstead(
-    error: unknown,
-    caller: Caller,
-    question: Question,
-    found: FoundPassages,
-    tell: (event: AnswerEvent) => void | Promise<void>,
-  ): Promise<Draft> {
-    if (caller.signal.aborted || isForTheCaller(error, question.model !== undefined)) throw error;
-    deps.log.warn(
-      { err: error, correlation_id: caller.correlationId },
-      'passages are quoted in place of a model',
-    );
-    const why = error instanceof AppError && error.code !== 'internal' ? ` (${error.message})` : '';
-    const reason = `The model did not answer${why}, so the best passages are quoted instead.`;
-    await tell({ kind: 'restart', reason });
-    const draft = await quote(caller.principal, question, found, tell);
-    return { ...draft, warnings: [reason] };
-  }
+/** Tells of an answer what was told when it was made. */
+async function retell({ answer, told }: KnownAnswer, tell: Tell): Promise<Answer> {
+  for (const event of told) await tell(event);
+  return answer;
+}
+
+function documentsOf({ passages }: FoundPassages): string[] {
+  return passages.map(({ documentId }) => documentId);
 }
 
 /** An answer before what the search cost is added. */

@@ -1,9 +1,10 @@
 import type { z } from 'zod';
+import { cacheWishOf } from '../cache/index.ts';
 import { usdFromNano } from '../costs/index.ts';
 import { type FastifyReply, type FastifyRequest, problemResponses, type Routes } from '../platform/api.ts';
 import type { Clock } from '../platform/clock.ts';
 import { answerView, queryBody } from './answer.schema.ts';
-import type { Answer, AnswerEvent, AnswerQuestion, Question } from './answer-question.ts';
+import type { Answer, AnswerEvent, AnswerQuestion, Question } from './answer.ts';
 import type { Citation } from './checked-answer.ts';
 import { createEventStream } from './event-stream.ts';
 import { callerOf, clientGone, filtersOf } from './search.routes.ts';
@@ -43,6 +44,7 @@ export function answerRoutes({ answerQuestion, clock, problemOf }: AnswerRoutesD
   async function whole(request: QueryRequest, reply: FastifyReply) {
     const caller = callerOf(request, clientGone(reply));
     const answer = await answerQuestion(caller, questionOf(request));
+    reply.headers(cacheHeaders(answer));
     return showAnswer(answer, request.correlationId);
   }
 
@@ -69,9 +71,9 @@ function acceptsEvents(request: FastifyRequest): boolean {
   return (request.headers.accept ?? '').includes('text/event-stream');
 }
 
-function questionOf({ body }: QueryRequest): Question {
+function questionOf({ body, headers }: QueryRequest): Question {
   const { query, model, limit, filters } = body;
-  return { query, model, limit, filters: filtersOf(filters) };
+  return { query, model, limit, filters: filtersOf(filters), cache: cacheWishOf(headers) };
 }
 
 function showEvent(event: AnswerEvent): [string, object] {
@@ -83,6 +85,13 @@ function showEvent(event: AnswerEvent): [string, object] {
     case 'text':
       return ['delta', { text: event.text, supported: event.supported }];
   }
+}
+
+/** As on model answers. A stream's headers have left before this is known; its last event names the tier. */
+function cacheHeaders({ cache }: Answer): Record<string, string> {
+  if (!cache) return {};
+  const age = cache.state === 'miss' ? {} : { age: String(cache.ageSeconds) };
+  return { 'x-gatehouse-cache': cache.state, 'x-gatehouse-cache-key': cache.key, ...age };
 }
 
 function showAnswer(answer: Answer, correlationId: string) {

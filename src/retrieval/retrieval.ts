@@ -18,6 +18,7 @@ import type { IndexSource } from './index-source.ts';
 import { createIndexUpkeep } from './index-upkeep.ts';
 import { createIndexWriter } from './index-writer.ts';
 import { createIndexing } from './indexing.ts';
+import type { OpenKnownAnswer } from './known-answers.ts';
 import type { Chat, Embed, EmbeddingModel } from './model-calls.ts';
 import { createVectorUpkeep } from './vector-upkeep.ts';
 
@@ -31,6 +32,8 @@ export interface RetrievalDependencies {
   readonly chat: Chat;
   readonly embed: Embed;
   readonly answerModelFor: (principal: Principal) => string | null;
+  /** Answers that were given before; absent: every answer is made. */
+  readonly openKnownAnswer?: OpenKnownAnswer;
   readonly embeddingModelFor: (principal: Principal) => EmbeddingModel | null;
   /** The platform acting in a tenant, for indexing; undefined when the tenant is gone. */
   readonly principalOf: (tenantId: string) => Principal | undefined;
