@@ -12,6 +12,7 @@ import { rehearse } from '../translation/rehearse.ts';
 import type { ChatTranslation } from '../translation/translation.ts';
 import { recordOf } from '../usage/token-counts.ts';
 import type { UsageReader } from '../usage/usage-reader.ts';
+import { ExchangeFailed } from './provider-fetch.ts';
 import { refusalBehind } from './provider-refused.ts';
 import { providerWires } from './provider-wires.ts';
 import { type Asked, factsOf, orRefusal, refusedFields } from './translated-call.ts';
@@ -49,7 +50,7 @@ async function generate(
 ): Promise<void> {
   const result = await orRefusal(model.doGenerate(options));
   if (receiver.aborted) return;
-  if (!isEnd(result.finishReason)) throw new Error('the reply ended before it was done');
+  if (!isEnd(result.finishReason)) throw cutOff();
   const raw = usage.inReply(result.response?.body) ?? recordOrNull(result.usage.raw);
   const text = JSON.stringify(result.content);
   receiver.facts = factsOf(result.response?.modelId, raw, usage, () => estimateTokens(text));
@@ -65,6 +66,8 @@ async function stream(
   usage: UsageReader,
 ): Promise<void> {
   const { stream: parts, response } = await orRefusal(model.doStream({ ...options, includeRawChunks: true }));
+  const type = response?.headers?.['content-type'] ?? 'text/event-stream';
+  if (!/event-?stream/i.test(type)) throw new Error(`the reply is no stream but ${type}`);
   const writer = translation.openStream(context);
   const told = new StreamFacts(usage);
   const write = async (text: string) => {
@@ -84,17 +87,22 @@ async function stream(
     told.read(part, fetch.requests > 1);
     if (part.type === 'finish') {
       receiver.facts = told.facts();
-      if (!isEnd(part.finishReason)) throw new Error('the stream ended before it was done');
+      if (!isEnd(part.finishReason)) throw cutOff();
     }
     await write(writer.write(part));
   }
-  if (receiver.facts === null) throw new Error('the stream ended before it was done');
+  if (receiver.facts === null) throw cutOff();
   await write(writer.end());
 }
 
 /** Whether the provider said that it was done: the packages end a stream that was cut off with no reason of its own. */
 function isEnd({ unified, raw }: LanguageModelV4FinishReason): boolean {
   return (unified !== 'other' || raw !== undefined) && unified !== 'error' && unified !== 'interrupted';
+}
+
+/** The same as where the bytes of a dialect that was passed through end too early. */
+function cutOff(): ExchangeFailed {
+  return new ExchangeFailed({ kind: 'connection', cause: new Error('the reply ended before it was done') });
 }
 
 /** Gathers what a stream tells on its way. */

@@ -119,7 +119,7 @@ describe('a chat with a provider that does not speak it', () => {
   it('passes refusals on in the words of the provider', async () => {
     await start('anthropic');
     const error = { type: 'rate_limit_error', message: 'Too many tokens.' };
-    provider.answers({ status: 429, headers: { 'retry-after': '7' }, body: { type: 'error', error } });
+    provider.answers({ status: 429, body: { type: 'error', error } });
     for (const stream of [true, false]) {
       const refused = client.chat.completions.create({ model: 'p/claude-sonnet-4-5', messages, stream });
       await expect(refused).rejects.toMatchObject({
