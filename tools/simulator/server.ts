@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { anthropic } from './anthropic/provider.ts';
+import { createAzure } from './azure/provider.ts';
 import { bedrock } from './bedrock/provider.ts';
 import { serveControl } from './control.ts';
 import { createFastChat } from './fast.ts';
@@ -52,7 +53,7 @@ export function createSimulator(given: SimulatorOptions): Simulator {
   const answer = createService({
     ...{ options, journal, faults, rateLimits, promptCache },
     pace: () => pace,
-    providers: [anthropic, gemini, bedrock, createOpenAi()],
+    providers: [anthropic, gemini, bedrock, createAzure(), createOpenAi()],
     defaultFace: openAiFace,
   });
   const fastChat = createFastChat({

@@ -18,6 +18,7 @@ export const wires = [
   'kapa-chat',
   'kapa-feedback',
   'openai-models',
+  'azure-models',
   'anthropic-models',
   'gemini-models',
   'ollama-lists',

@@ -8,6 +8,8 @@ export interface ReplyIdentity {
   readonly id: string;
   /** Unix seconds. */
   readonly created: number;
+  /** Tell what Azure's content filters found, in the places where Azure does. */
+  readonly filters?: boolean;
 }
 
 /** The body of a whole reply; `usage` is left out when undefined. */
@@ -21,11 +23,13 @@ export function completionJson(
     object: 'chat.completion',
     created: identity.created,
     model: reply.model,
+    ...(identity.filters && { prompt_filter_results: promptFilterResults }),
     choices: reply.choices.map((choice, index) => ({
       index,
       message: { role: 'assistant', ...messageOf(choice), refusal: null, annotations: [] },
       logprobs: null,
       finish_reason: finishReasons[choice.finish],
+      ...(identity.filters && { content_filter_results: nothingFiltered }),
     })),
     usage,
     service_tier: 'default',
@@ -62,14 +66,17 @@ export function* streamEvents(
 ): Generator<StreamFrame> {
   const tail = usage === undefined ? '}' : ',"usage":null}';
   const head = `{"id":"${identity.id}","object":"chat.completion.chunk","created":${identity.created},"model":${JSON.stringify(reply.model)},"service_tier":"default","system_fingerprint":"${fingerprint}","choices":[`;
-  const chunk = (index: number, delta: object, finishReason: string | null): string =>
-    event(
-      `${head}{"index":${index},"delta":${JSON.stringify(delta)},"logprobs":null,"finish_reason":${JSON.stringify(finishReason)}}]${tail}`,
+  const chunk = (index: number, delta: object, finishReason: string | null, filtered: object): string => {
+    const found = identity.filters ? `,"content_filter_results":${JSON.stringify(filtered)}` : '';
+    return event(
+      `${head}{"index":${index},"delta":${JSON.stringify(delta)},"logprobs":null,"finish_reason":${JSON.stringify(finishReason)}${found}}]${tail}`,
     );
+  };
+  if (identity.filters) yield { data: event(filterChunk), carries: 'start', tokens: 0 };
 
   let tokens = reply.usage.completion_tokens_details.reasoning_tokens;
   for (const [index, choice] of reply.choices.entries()) {
-    yield { data: chunk(index, firstDelta(choice), null), carries: 'start', tokens };
+    yield { data: chunk(index, firstDelta(choice), null, {}), carries: 'start', tokens };
   }
   const rounds = Math.max(...reply.choices.map((choice) => choice.pieces.length));
   for (let round = 0; round < rounds; round += 1) {
@@ -78,7 +85,7 @@ export function* streamEvents(
       if (piece === undefined) continue;
       tokens += (choice.tokens - choice.reasoningTokens) / choice.pieces.length;
       yield {
-        data: chunk(index, contentDelta(choice, piece), null),
+        data: chunk(index, contentDelta(choice, piece), null, nothingFiltered),
         carries: 'content',
         tokens: Math.round(tokens),
       };
@@ -86,7 +93,7 @@ export function* streamEvents(
   }
   const all = reply.usage.completion_tokens;
   for (const [index, choice] of reply.choices.entries()) {
-    yield { data: chunk(index, {}, finishReasons[choice.finish]), carries: 'finish', tokens: all };
+    yield { data: chunk(index, {}, finishReasons[choice.finish], {}), carries: 'finish', tokens: all };
   }
   if (usage !== undefined) {
     const data = event(`${head}],"usage":${JSON.stringify(usage)}}`);
@@ -97,6 +104,24 @@ export function* streamEvents(
 
 const fingerprint = 'fp_simulator';
 const finishReasons = { end: 'stop', stop: 'stop', length: 'length', 'tool-call': 'tool_calls' } as const;
+
+const safe = { filtered: false, severity: 'safe' };
+const nothingFiltered = { hate: safe, self_harm: safe, sexual: safe, violence: safe };
+const promptFilterResults = [
+  {
+    prompt_index: 0,
+    content_filter_results: { ...nothingFiltered, jailbreak: { filtered: false, detected: false } },
+  },
+];
+/** Azure's first chunk has no choices and no identity, only what was found in the prompt. */
+const filterChunk = JSON.stringify({
+  choices: [],
+  created: 0,
+  id: '',
+  model: '',
+  object: '',
+  prompt_filter_results: promptFilterResults,
+});
 
 function event(data: string): string {
   return `data: ${data}\n\n`;

@@ -33,8 +33,13 @@ export function createOpenAi(): Provider {
   };
 }
 
-/** Answers `POST /v1/chat/completions`. */
-export async function serveChat(exchange: Exchange, body: JsonObject, service: Service): Promise<void> {
+/** Answers `POST /v1/chat/completions`; with `filters`, telling what Azure's content filters found. */
+export async function serveChat(
+  exchange: Exchange,
+  body: JsonObject,
+  service: Service,
+  filters = false,
+): Promise<void> {
   const { call } = exchange;
   const { options } = service;
   const asked = parseChatRequest(body);
@@ -42,7 +47,7 @@ export async function serveChat(exchange: Exchange, body: JsonObject, service: S
   await service.admit(exchange, asked.model, asked.prompt.all);
   const reply = replyToChat(asked, service.answering(exchange, asked.model));
   call.replyId = `chatcmpl-sim-${options.seed}-${call.number}`;
-  const identity = { id: call.replyId, created: Math.floor(options.now() / 1000) };
+  const identity = { id: call.replyId, created: Math.floor(options.now() / 1000), filters };
   for (const choice of reply.choices) noteToolCall(exchange, choice, `call_${choice.callId}`);
   const bill = billOf(reply);
   const tells = exchange.fault?.kind !== 'no-usage';
@@ -63,8 +68,9 @@ export async function serveEmbeddings(exchange: Exchange, body: JsonObject, serv
   return sendReply(exchange, reply, bill);
 }
 
-function serveModels(exchange: Exchange, _: JsonObject, { options }: Service): Promise<void> {
-  const id = exchange.call.path.slice('/v1/models/'.length);
+/** Answers `GET /v1/models` and `GET /v1/models/{id}`. */
+export function serveModels(exchange: Exchange, _: JsonObject, { options }: Service): Promise<void> {
+  const id = exchange.call.path.split('/models/')[1] ?? '';
   const data = (options.models ?? defaultModels).map(modelCard);
   if (id !== '' && options.models && !options.models.includes(id)) throw unknownModel(id);
   const body = id === '' ? { object: 'list', data } : modelCard(id);
