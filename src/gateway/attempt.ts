@@ -206,8 +206,11 @@ function isEventStream(headers: Headers): boolean {
 
 /** A provider's headers that mean the same to the caller; its limits and cookies are between it and us. */
 export function safeHeaders(headers: Headers): Readonly<Record<string, string>> {
-  const requestId = headers['x-request-id'];
-  return typeof requestId === 'string' ? { 'x-request-id': requestId } : noHeaders;
+  // OpenAI's name for it, and Anthropic's.
+  const id = headers['x-request-id'];
+  if (typeof id === 'string') return { 'x-request-id': id };
+  const anthropicId = headers['request-id'];
+  return typeof anthropicId === 'string' ? { 'request-id': anthropicId } : noHeaders;
 }
 
 const noHeaders = Object.freeze({});

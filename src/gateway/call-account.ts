@@ -111,7 +111,7 @@ export class CallAccount {
 
   #usage(): { usage: TokenUsage; estimated: boolean } {
     const told = this.facts?.usage;
-    if (told) return { usage: told, estimated: false };
+    if (told) return { usage: told, estimated: this.facts?.outputEstimated === true };
     if (!this.mayBeCharged) return { usage: noUsage, estimated: false };
     const inputTokens = this.#call.request.estimateInputTokens();
     const outputTokens = this.facts?.estimateOutputTokens() ?? 0;

@@ -19,6 +19,14 @@ const requests: Record<string, readonly object[]> = {
     { model: 'claude/claude-sonnet-4-5', input: 'hi' },
     { model: 'claude/claude-sonnet-4-5', input: 'hi', stream: true },
   ],
+  'POST /v1/messages': [
+    { model: 'claude/claude-sonnet-4-5', max_tokens: 100, messages: [{ role: 'user', content: 'hi' }] },
+    { model: 'fast', max_tokens: 100, messages: [{ role: 'user', content: 'hi' }] },
+    { model: 'fast', max_tokens: 100, messages: [{ role: 'user', content: 'hi' }], stream: true },
+  ],
+  'POST /v1/messages/count_tokens': [
+    { model: 'claude/claude-sonnet-4-5', messages: [{ role: 'user', content: 'hi' }] },
+  ],
   'POST /v1/embeddings': [{ model: 'sim/text-embedding-3-small', input: 'hi' }],
 };
 

@@ -1,5 +1,6 @@
 import type { Routes } from '../platform/api.ts';
 import type { Routing } from '../routing/index.ts';
+import { anthropicRoutes } from './anthropic.routes.ts';
 import type { ModelRouteDependencies } from './model-route.ts';
 import { modelListRoutes } from './models.routes.ts';
 import { openAiRoutes } from './openai.routes.ts';
@@ -14,6 +15,7 @@ export function gatewayRoutes(deps: GatewayRoutesDependencies): Routes {
   const all: readonly Routes[] = [
     openAiRoutes(deps),
     openAiResponsesRoutes(deps),
+    anthropicRoutes(deps),
     modelListRoutes(deps.routing),
   ];
   return (api) => {

@@ -48,8 +48,16 @@ export interface DialectRequest {
   readonly repeatable: boolean;
   /** Whether the event with the usage is for us only, because the client did not ask for it. */
   readonly hidesUsageEvent: boolean;
+  /** The caller's headers that go to a provider that speaks this dialect: names and values in turn. Absent: none. */
+  readonly passedHeaders?: readonly string[];
   /** Tokens of the request by our own estimate, for where the provider does not tell. */
   estimateInputTokens(): number;
+}
+
+/** What a dialect understood of a request over HTTP. */
+export interface CallerRequest extends DialectRequest {
+  readonly model: string;
+  readonly streamed: boolean;
 }
 
 export type DialectName =
@@ -94,6 +102,8 @@ export interface ReplyFacts {
   /** As the provider sent it, valid JSON; null when it sent none that can be used. */
   readonly rawUsage: string | null;
   readonly usage: TokenUsage | null;
+  /** The output in `usage` is our own estimate: the provider told of the input and was cut off. */
+  readonly outputEstimated?: boolean;
   /** Tokens of what was written by our own estimate; asked for only when `usage` is null. */
   estimateOutputTokens(): number;
 }

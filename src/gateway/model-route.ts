@@ -5,19 +5,13 @@ import type { NewId } from '../platform/ids.ts';
 import type { CallModel } from './call-model.ts';
 import { Cancellation } from './cancellation.ts';
 import { HttpReply, type OpenStreams } from './http-reply.ts';
-import type { Dialect, DialectName, DialectRequest } from './model-call.ts';
+import type { CallerRequest, Dialect, DialectName } from './model-call.ts';
 
 export interface ModelRouteDependencies {
   readonly callModel: CallModel;
   readonly streams: OpenStreams;
   readonly clock: Pick<Clock, 'monotonicMs'>;
   readonly newId: NewId;
-}
-
-/** What a dialect understood of a request over HTTP. */
-export interface CallerRequest extends DialectRequest {
-  readonly model: string;
-  readonly streamed: boolean;
 }
 
 /** A route that reaches a model, in the terms of one dialect. */
@@ -28,6 +22,8 @@ export interface ModelRoute {
   /** What of the body is looked at, for the published document only. */
   readonly body: z.ZodType;
   readonly errorBody: z.ZodType;
+  /** Where this dialect's clients look for the id of a request; ours stands there unless the provider gives its own. */
+  readonly requestIdHeader?: string;
   /**
    * @param body the bytes as received.
    * @throws AppError `bad_request` naming the field, `unsupported_media_type` when there are no JSON bytes.
@@ -79,6 +75,7 @@ async function answer(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<Buffer | undefined> {
+  if (route.requestIdHeader) reply.header(route.requestIdHeader, request.correlationId);
   const understood = route.read(request.body, request.headers);
   const cancellation = new Cancellation();
   const output = new HttpReply(reply, cancellation, deps.streams, deps.clock);

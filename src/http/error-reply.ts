@@ -17,12 +17,26 @@ export function sendError(error: unknown, request: FastifyRequest, reply: Fastif
   if (known.code === 'unauthenticated') reply.header('www-authenticate', 'Bearer realm="gatehouse"');
   // 499 is for the log: nobody is left to read it, and the status line must stay a standard one.
   reply.code(row.status);
-  if (isModelDialect(request.url)) {
-    reply.type('application/json').send(JSON.stringify(openaiError(known, request.correlationId)));
-  } else {
-    reply.type('application/problem+json').send(JSON.stringify(problem(known, request.correlationId)));
-  }
+  const { type, shape } = shapes[shapeFor(request)];
+  // Where Anthropic's clients look for it; the others have the correlation id.
+  if (shape === anthropicError) reply.header('request-id', request.correlationId);
+  reply.type(type).send(JSON.stringify(shape(known, request.correlationId)));
   return known;
+}
+
+/** What errors look like: as one of the dialects under /v1, as problem documents elsewhere. */
+const shapes = {
+  openai: { type: 'application/json', shape: openaiError },
+  anthropic: { type: 'application/json', shape: anthropicError },
+  problem: { type: 'application/problem+json', shape: problem },
+} as const;
+
+/** A route of a dialect says so; the others under /v1 go by what Anthropic's clients send with every request. */
+function shapeFor(request: FastifyRequest): keyof typeof shapes {
+  const { dialect } = request.routeOptions.config;
+  if (dialect !== undefined) return dialects[dialect].shape;
+  if (!isModelDialect(request.url)) return 'problem';
+  return request.headers['anthropic-version'] === undefined ? 'openai' : 'anthropic';
 }
 
 export function isModelDialect(url: string): boolean {
@@ -50,11 +64,57 @@ function problem(error: AppError, correlationId: string) {
 
 /** The event that ends a stream of this dialect with an error, as its official clients know it. */
 export function streamError(dialect: DialectName, error: AppError, correlationId: string): string {
-  const said = openaiError(error, correlationId);
-  if (dialect !== 'openai-responses') return `data: ${JSON.stringify(said)}\n\n`;
-  // The members that the API's reference names, and beside them those that make its official clients raise it.
-  const { message, code, param } = said.error;
-  return `event: error\ndata: ${JSON.stringify({ type: 'error', code, message, param, ...said })}\n\n`;
+  return dialects[dialect].event(error, correlationId);
+}
+
+interface DialectErrors {
+  readonly shape: 'openai' | 'anthropic';
+  event(error: AppError, correlationId: string): string;
+}
+
+const openai: DialectErrors = {
+  shape: 'openai',
+  event: (error, id) => `data: ${JSON.stringify(openaiError(error, id))}\n\n`,
+};
+
+const openaiResponses: DialectErrors = {
+  shape: 'openai',
+  event(error, id) {
+    const said = openaiError(error, id);
+    // The members that the API's reference names, and beside them those that make its official clients raise it.
+    const { message, code, param } = said.error;
+    return `event: error\ndata: ${JSON.stringify({ type: 'error', code, message, param, ...said })}\n\n`;
+  },
+};
+
+const anthropic: DialectErrors = {
+  shape: 'anthropic',
+  event: (error, id) => `event: error\ndata: ${JSON.stringify(anthropicError(error, id))}\n\n`,
+};
+
+const dialects: Readonly<Record<DialectName, DialectErrors>> = {
+  'openai-chat': openai,
+  'openai-responses': openaiResponses,
+  'openai-embeddings': openai,
+  'anthropic-messages': anthropic,
+  'anthropic-count-tokens': anthropic,
+};
+
+/** The error object of Anthropic's API; `details` is where its clients look for a code of their own for each error. */
+function anthropicError(error: AppError, correlationId: string) {
+  return {
+    type: 'error',
+    error: {
+      type: errorTable[error.code].anthropicType,
+      message: shownDetail(error),
+      details: {
+        error_code: error.code,
+        ...(error.errors.length > 0 ? { errors: error.errors } : {}),
+        ...error.extra,
+      },
+    },
+    request_id: correlationId,
+  };
 }
 
 /** The error object of the OpenAI API, which its official clients parse. */

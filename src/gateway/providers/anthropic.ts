@@ -9,7 +9,8 @@ export const anthropic: ProviderWire = {
     'anthropic-messages': '/messages',
     'anthropic-count-tokens': '/messages/count_tokens',
   }),
-  authHeaders: (key) => [...keyHeader('x-api-key')(key), 'anthropic-version', '2023-06-01'],
+  // The version of the API is the caller's to name, and the package's in translated calls.
+  authHeaders: keyHeader('x-api-key'),
   chat: {
     open: ({ provider, model, fetch }) =>
       createAnthropic({ baseURL: provider.baseUrl, apiKey: placeholderKey, fetch }).chat(model),

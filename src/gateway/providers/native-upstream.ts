@@ -32,5 +32,8 @@ function pathOf({ call, target }: UpstreamRequest): string {
 
 function headersOf({ call, target, key }: UpstreamRequest): string[] {
   const auth = providerWires[target.provider.kind].authHeaders(key);
-  return [...contentHeaders, ...auth, ...traceHeaders(call.caller)];
+  const headers = [...contentHeaders, ...auth, ...traceHeaders(call.caller)];
+  const { passedHeaders } = call.request;
+  if (passedHeaders) headers.push(...passedHeaders);
+  return headers;
 }

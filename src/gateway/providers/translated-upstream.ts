@@ -97,6 +97,10 @@ class TranslatedExchange implements UpstreamExchange, TranslatedReceiver {
     };
     if (translation?.kind === 'chat') return askChat(asked, translation);
     if (translation?.kind === 'embeddings') return askEmbeddings(asked, translation);
+    if (translation?.kind === 'own') {
+      this.begin('application/json', undefined);
+      return this.write(translation.answer(request));
+    }
     const message = `cannot be asked of ${target.provider.kind} providers`;
     throw new AppError('invalid', `${call.dialect.name} ${message}.`, {
       errors: [{ path: 'model', message }],
@@ -125,7 +129,7 @@ class TranslatedExchange implements UpstreamExchange, TranslatedReceiver {
       if (value !== undefined) shown[name] = value;
     }
     this.#receiver.head(status, shown);
-    if (translation) this.#receiver.data(translation.writeError(refused));
+    if (translation && translation.kind !== 'own') this.#receiver.data(translation.writeError(refused));
     this.#receiver.end();
   }
 }

@@ -12,7 +12,7 @@ import type { FieldNames } from './call-limits.ts';
  * How a dialect goes to and comes back from the neutral form, which is the one that the AI SDK's provider packages
  * understand. Every function is plain: what was said in, what is to be said out.
  */
-export type Translation = ChatTranslation | EmbeddingTranslation;
+export type Translation = ChatTranslation | EmbeddingTranslation | OwnAnswer;
 
 /** Where a translated reply came from, and what it is called by. */
 export interface ReplyContext {
@@ -57,6 +57,13 @@ export interface TranslatedError {
   readonly message: string;
   /** The provider's own code, when it has one. */
   readonly code: string | null;
+}
+
+/** For what needs no model, and what only some providers are asked: the others' part is done here. */
+export interface OwnAnswer {
+  readonly kind: 'own';
+  /** A whole reply of this dialect, as JSON. */
+  answer(request: JsonObject): Buffer;
 }
 
 export interface EmbeddingTranslation {
