@@ -162,9 +162,11 @@ export async function compose(
   });
   const gateway = createGateway({
     routing,
+    health: targetHealth,
     costs,
     clock,
     newId,
+    random,
     metrics,
     describeError: streamError,
     hooks: { cache: createModelAnswers({ store: cache, clock }) },

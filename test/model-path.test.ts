@@ -66,7 +66,16 @@ beforeAll(async () => {
     environmentProviders: [],
     subscribe: () => {},
   });
-  gateway = createGateway({ routing, costs, clock, newId, metrics, describeError: streamError });
+  gateway = createGateway({
+    routing,
+    health: targetHealth,
+    costs,
+    clock,
+    newId,
+    random: systemRandom,
+    metrics,
+    describeError: streamError,
+  });
   http = await createHttp({
     access: { authenticate: (token: string) => principalOf(token as Role) } as unknown as Access,
     clock,

@@ -50,6 +50,7 @@ export function costsRoutes(costs: Pick<Costs, 'summary' | 'calls'>): Routes {
         const rows = await costs.calls(request.principal, {
           ...pageOf(request.query),
           correlationId: request.query.correlation_id ?? null,
+          earlierAttempts: request.query.attempts === 'all',
         });
         return { calls: rows.map(showRow), next_cursor: nextCursor(rows, request.query.limit) };
       },
@@ -72,13 +73,18 @@ function showSummary(summary: Summary) {
       audio: Number(summary.audio_tokens),
     },
     unpriced: { calls: Number(summary.unpriced_calls), tokens: Number(summary.unpriced_tokens) },
+    earlier_attempts: {
+      count: Number(summary.earlier_attempts),
+      cost_usd: usdFromNano(summary.earlier_cost_nano_usd),
+    },
+    cached: { calls: Number(summary.cached_calls), saved_usd: usdFromNano(summary.saved_nano_usd) },
     from: summary.from.toISOString(),
     to: summary.to.toISOString(),
   };
 }
 
 function showRow(row: Row) {
-  const { created_at, cost_nano_usd, pricing_state, ...plain } = row;
+  const { created_at, cost_nano_usd, saved_nano_usd, pricing_state, ...plain } = row;
   return {
     ...plain,
     at: created_at.toISOString(),
@@ -90,7 +96,8 @@ function showRow(row: Row) {
     reasoning_tokens: Number(row.reasoning_tokens),
     image_tokens: Number(row.image_tokens),
     audio_tokens: Number(row.audio_tokens),
-    pricing_state: pricing_state === 'priced' ? ('priced' as const) : ('unpriced' as const),
+    pricing_state,
     cost_usd: cost_nano_usd === null ? null : usdFromNano(cost_nano_usd),
+    saved_usd: saved_nano_usd === null ? null : usdFromNano(saved_nano_usd),
   };
 }

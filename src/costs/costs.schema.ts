@@ -29,16 +29,31 @@ export const summaryView = z.object({
   unpriced: z
     .object({ calls: count, tokens: count })
     .describe('Calls of models without a known price, which total_cost_usd does not hold'),
+  earlier_attempts: z
+    .object({ count, cost_usd: usd })
+    .describe(
+      'Attempts that failed before another one was made; total_cost_usd and tokens hold what they came to',
+    ),
+  cached: z
+    .object({ calls: count, saved_usd: usd })
+    .describe('Calls answered from the cache, and what their answers cost when they were made'),
   from: z.string(),
   to: z.string(),
 });
 
 export const ledgerQuery = pageQuery.extend({
   correlation_id: z.string().max(200).optional().describe('Only the calls of one request'),
+  attempts: z
+    .enum(['final', 'all'])
+    .default('final')
+    .describe('`all`: also the attempts that failed before another one was made, each a row'),
 });
 
 export const ledgerRowView = z.object({
   id: z.string(),
+  call_id: z.string().describe("The call's id: that of its final row"),
+  attempt: count.describe("Which of the call's attempts, from 1; 0: none was needed"),
+  final: z.boolean().describe('False: an attempt that failed before another one was made'),
   at: z.string(),
   correlation_id: z.string(),
   key_id: z.string(),
@@ -63,10 +78,11 @@ export const ledgerRowView = z.object({
   reasoning_tokens: count,
   image_tokens: count,
   audio_tokens: count,
-  pricing_state: z.enum(['priced', 'unpriced']),
+  pricing_state: z.enum(['priced', 'unpriced', 'free']),
   price_version: z.string(),
   price_id: z.string().nullable(),
   cost_usd: usd.nullable(),
+  saved_usd: usd.nullable().describe('What an answer from the cache cost when it was made'),
   attempts: count,
   duration_ms: count,
   first_token_ms: count.nullable(),

@@ -35,7 +35,7 @@ export interface Charge {
 }
 
 /** A call that has ended, before its price is looked up. */
-export type EndedCall = Omit<LedgerEntry, 'price' | 'priceVersion' | 'costNanoUsd'>;
+export type EndedCall = Omit<LedgerEntry, 'price' | 'priceVersion' | 'pricing' | 'costNanoUsd'>;
 
 export type Costs = ReturnType<typeof createCosts>;
 
@@ -110,15 +110,19 @@ export function createCosts(deps: CostsDependencies) {
       catalogue.priceOf(target, clock.now())?.costOf(usage) ?? null,
 
     /**
-     * Records a call that has ended. Call it exactly once for each call.
+     * Records a call that has ended, or an attempt of it that was not its last. Call it exactly once for each.
+     * @param target null: no provider was asked, so it is free. Counting tokens is free, too.
      * @returns what the call came to, and when its row survives kill -9 of this process, which is within this turn of the
      *   event loop: the last byte of the reply must not leave before.
      */
-    record(call: EndedCall, target: PricedTarget): Charge & { readonly written: Promise<void> } {
-      const price = catalogue.priceOf(target, call.at);
-      const costNanoUsd = price?.costOf(call.usage) ?? null;
-      const priceVersion = price?.version ?? catalogue.version;
-      const written = spool.append(encodeLedgerEntry({ ...call, price, costNanoUsd, priceVersion }));
+    record(call: EndedCall, target: PricedTarget | null): Charge & { readonly written: Promise<void> } {
+      const free = target === null || call.operation === 'count_tokens';
+      const found = free ? null : catalogue.priceOf(target, call.at);
+      const costNanoUsd = free ? 0n : (found?.costOf(call.usage) ?? null);
+      const pricing = free ? 'free' : costNanoUsd === null ? 'unpriced' : 'priced';
+      const price = pricing === 'priced' ? found : null;
+      const priceVersion = found?.version ?? catalogue.version;
+      const written = spool.append(encodeLedgerEntry({ ...call, price, pricing, costNanoUsd, priceVersion }));
       writer.wake();
       return { costNanoUsd, pricing: costNanoUsd === null ? 'unpriced' : 'priced', written };
     },
@@ -144,10 +148,15 @@ export function createCosts(deps: CostsDependencies) {
       return { from, to, ...(await store.sums(scope, from, to)) };
     },
 
-    /** A page of the tenant's calls, newest first. */
+    /** A page of the tenant's calls, newest first; with each of their attempts, if so wished. */
     async calls(
       scope: DatabaseScope,
-      page: { limit: number; after: PageCursor | null; correlationId: string | null },
+      page: {
+        limit: number;
+        after: PageCursor | null;
+        correlationId: string | null;
+        earlierAttempts: boolean;
+      },
     ) {
       await flush();
       return store.page(scope, page);

@@ -2,12 +2,23 @@ import type { Price } from './price.ts';
 import type { TokenUsage } from './usage.ts';
 
 export type CallStatus = 'ok' | 'error' | 'aborted' | 'timeout';
-export type Operation = 'chat' | 'embeddings';
+export type Operation = 'chat' | 'embeddings' | 'count_tokens';
+/** `free`: it used no tokens, as an answer from the cache or a count of tokens; that is not the same as unpriced. */
+export type PricingState = 'priced' | 'unpriced' | 'free';
 
-/** Everything that is recorded of one call (COST-1), when it has ended. */
+/**
+ * Everything that is recorded of one call (COST-1), when it has ended: of its last attempt. An attempt before the last
+ * that reached a provider is a row of its own, so that sums over all rows are what was used and spent, and counts of
+ * final rows are counts of calls.
+ */
 export interface LedgerEntry {
-  /** The call's id: replaying the spool twice adds it once. */
+  /** The call's id in its final row: replaying the spool twice adds a row once. */
   readonly id: string;
+  readonly callId: string;
+  /** Which of the call's attempts this is, from 1; 0 when there was none, because the answer was known. */
+  readonly attempt: number;
+  /** This is the call's own row; its status is what the caller saw. */
+  readonly final: boolean;
   readonly at: Date;
   readonly tenantId: string;
   readonly correlationId: string;
@@ -30,10 +41,14 @@ export interface LedgerEntry {
   /** Tokens were estimated, because the provider did not tell. */
   readonly estimated: boolean;
   readonly usage: TokenUsage;
-  /** Null: the call is `unpriced`, which is not the same as free. */
+  /** Null unless `priced`. */
   readonly price: Price | null;
   readonly priceVersion: string;
+  readonly pricing: PricingState;
   readonly costNanoUsd: bigint | null;
+  /** What an answer from the cache cost when it was made; null for all others, and where that had no price. */
+  readonly savedNanoUsd: bigint | null;
+  /** Attempts of the call up to this one. */
   readonly attempts: number;
   readonly durationMs: number;
   readonly firstTokenMs: number | null;
@@ -47,8 +62,7 @@ const maxRawUsageLength = 16_384;
  * price table.
  */
 export function encodeLedgerEntry(entry: LedgerEntry): string {
-  const { usage, costNanoUsd } = entry;
-  const price = costNanoUsd === null ? null : entry.price;
+  const { usage, price } = entry;
   const firstTokenMs = entry.firstTokenMs === null ? 'null' : Math.round(entry.firstTokenMs);
   // Written out member by member, which takes a third of the time of building an object to serialise: every call
   // passes here. Ids, times and numbers need no escaping; all else goes through `text`.
@@ -64,11 +78,18 @@ export function encodeLedgerEntry(entry: LedgerEntry): string {
     `,"output_tokens":${usage.outputTokens},"reasoning_tokens":${usage.reasoningTokens}` +
     `,"image_tokens":${usage.inputImageTokens + usage.outputImageTokens}` +
     `,"audio_tokens":${usage.inputAudioTokens + usage.outputAudioTokens}` +
-    `,"pricing_state":"${price === null ? 'unpriced' : 'priced'}","price_version":${text(entry.priceVersion)}` +
-    `,"price_id":${text(price?.id ?? null)},"cost_nano_usd":${price === null ? 'null' : `"${costNanoUsd}"`}` +
+    `,"pricing_state":"${entry.pricing}","price_version":${text(entry.priceVersion)}` +
+    `,"price_id":${text(price?.id ?? null)},"cost_nano_usd":${amount(entry.costNanoUsd)}` +
+    `,"saved_nano_usd":${amount(entry.savedNanoUsd)}` +
+    `,"call_id":"${entry.callId}","attempt":${entry.attempt},"final":${entry.final}` +
     `,"attempts":${entry.attempts},"duration_ms":${Math.round(entry.durationMs)},"first_token_ms":${firstTokenMs}` +
     `,"raw_usage":${oneLine(entry.rawUsage)},"price":${price?.json ?? 'null'}}`
   );
+}
+
+/** A string, because a number of JSON loses digits. */
+function amount(nanoUsd: bigint | null): string {
+  return nanoUsd === null ? 'null' : `"${nanoUsd}"`;
 }
 
 function text(value: string | null): string {

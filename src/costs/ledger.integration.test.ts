@@ -64,8 +64,13 @@ function start(overrides: Partial<LedgerStore> = {}): Costs {
 }
 
 function call(overrides: Partial<EndedCall> = {}): EndedCall {
+  const id = newId();
   return {
-    id: newId(),
+    id,
+    callId: id,
+    attempt: 1,
+    final: true,
+    savedNanoUsd: null,
     at: new Date(),
     tenantId: acme.tenantId,
     correlationId: 'correlation-1',
@@ -117,7 +122,12 @@ describe('the ledger', () => {
       unpriced_calls: 1n,
       unpriced_tokens: 1010n,
     });
-    const rows = await costs.calls(acme, { limit: 10, after: null, correlationId: 'correlation-1' });
+    const rows = await costs.calls(acme, {
+      limit: 10,
+      after: null,
+      correlationId: 'correlation-1',
+      earlierAttempts: false,
+    });
     expect(rows.map((row) => [row.pricing_state, row.cost_nano_usd])).toEqual([
       ['unpriced', null],
       ['priced', 75n],
@@ -218,7 +228,12 @@ describe('the ledger', () => {
     costs.record(call({ rawUsage: '{"note":"\\u0000"}' }), miniAtHome);
     costs.record(call({ rawUsage: '{\n  "prompt_tokens":\r\n 7}' }), miniAtHome);
     await costs.flush();
-    const rows = await costs.calls(acme, { limit: 10, after: null, correlationId: null });
+    const rows = await costs.calls(acme, {
+      limit: 10,
+      after: null,
+      correlationId: null,
+      earlierAttempts: false,
+    });
     // Both may be of the same millisecond, and then come in either order.
     const usages = rows.map((row) => JSON.stringify(row.raw_usage)).sort();
     expect(usages).toEqual(['null', '{"prompt_tokens":7}']);
@@ -229,11 +244,16 @@ describe('the ledger', () => {
     const costs = start();
     const at = new Date();
     for (let n = 0; n < 7; n++) costs.record(call({ at }), miniAtHome);
-    const first = await costs.calls(acme, { limit: 4, after: null, correlationId: null });
+    const first = await costs.calls(acme, {
+      limit: 4,
+      after: null,
+      correlationId: null,
+      earlierAttempts: false,
+    });
     const last = first.at(-1);
     if (!last) throw new Error('the first page is empty');
     const after = { createdAt: last.created_at, id: last.id };
-    const second = await costs.calls(acme, { limit: 4, after, correlationId: null });
+    const second = await costs.calls(acme, { limit: 4, after, correlationId: null, earlierAttempts: false });
     expect(new Set([...first, ...second].map((row) => row.id)).size).toBe(7);
   });
 

@@ -1,10 +1,14 @@
 import { sql } from 'kysely';
 import type { Database, DatabaseScope } from '../platform/database/database.ts';
 import type { PageCursor } from '../platform/page.ts';
+import type { PricingState } from './ledger-entry.ts';
 
 /** A ledger row as lists show it. Counts are small enough for a double; money is not, and stays bigint. */
 export interface LedgerRow {
   readonly id: string;
+  readonly call_id: string;
+  readonly attempt: number;
+  readonly final: boolean;
   readonly created_at: Date;
   readonly correlation_id: string;
   readonly key_id: string;
@@ -29,10 +33,11 @@ export interface LedgerRow {
   readonly reasoning_tokens: bigint;
   readonly image_tokens: bigint;
   readonly audio_tokens: bigint;
-  readonly pricing_state: string;
+  readonly pricing_state: PricingState;
   readonly price_version: string;
   readonly price_id: string | null;
   readonly cost_nano_usd: bigint | null;
+  readonly saved_nano_usd: bigint | null;
   readonly attempts: number;
   readonly duration_ms: number;
   readonly first_token_ms: number | null;
@@ -49,6 +54,10 @@ export interface LedgerSums {
   readonly reasoning_tokens: bigint;
   readonly image_tokens: bigint;
   readonly audio_tokens: bigint;
+  readonly earlier_attempts: bigint;
+  readonly earlier_cost_nano_usd: bigint;
+  readonly cached_calls: bigint;
+  readonly saved_nano_usd: bigint;
   readonly unpriced_calls: bigint;
   readonly unpriced_tokens: bigint;
 }
@@ -58,14 +67,18 @@ export type LedgerStore = ReturnType<typeof createLedgerStore>;
 const columns = `id, tenant_id, at, correlation_id, key_id, user_id, operation, dialect, route, provider, model,
   response_model, tier, status, error_code, streamed, raw_usage, estimated, input_tokens, cached_read_tokens,
   cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, image_tokens, audio_tokens,
-  pricing_state, price_version, price_id, cost_nano_usd, attempts, duration_ms, first_token_ms`;
+  pricing_state, price_version, price_id, cost_nano_usd, saved_nano_usd, attempts, duration_ms, first_token_ms`;
+
+/** What rows of the version before do not say, on disk and in the table: they are final, and stand for themselves. */
+const attemptColumns = 'coalesce(call_id, id) as call_id, coalesce(attempt, attempts) as attempt';
 
 const columnTypes = `id uuid, tenant_id uuid, at timestamptz, correlation_id text, key_id text, user_id uuid,
   operation text, dialect text, route text, provider text, model text, response_model text, tier text, status text,
   error_code text, streamed boolean, raw_usage jsonb, estimated boolean, input_tokens bigint,
   cached_read_tokens bigint, cache_write_5m_tokens bigint, cache_write_1h_tokens bigint, output_tokens bigint,
   reasoning_tokens bigint, image_tokens bigint, audio_tokens bigint, pricing_state text, price_version text,
-  price_id text, cost_nano_usd bigint, attempts integer, duration_ms integer, first_token_ms integer, price jsonb`;
+  price_id text, cost_nano_usd bigint, saved_nano_usd bigint, call_id uuid, attempt integer, final boolean,
+  attempts integer, duration_ms integer, first_token_ms integer, price jsonb`;
 
 /** SQL of the ledger and of the dated price table that explains its costs. */
 export function createLedgerStore(database: Database) {
@@ -85,15 +98,15 @@ export function createLedgerStore(database: Database) {
           from given where price_id is not null
           order by price_id on conflict do nothing
         )
-        insert into ledger (${sql.raw(columns)}) select ${sql.raw(columns)} from given on conflict (id) do nothing`.execute(
-        database.platform,
-      );
+        insert into ledger (${sql.raw(columns)}, call_id, attempt, final)
+        select ${sql.raw(columns)}, ${sql.raw(attemptColumns)}, coalesce(final, true) from given
+        on conflict (id) do nothing`.execute(database.platform);
     },
 
-    /** Sums over one tenant's calls from `from` up to and without `to`. */
+    /** Sums over one tenant's calls, all their attempts included, from `from` up to and without `to`. */
     sums: (scope: DatabaseScope, from: Date, to: Date): Promise<LedgerSums> =>
       database.inTenant(scope, async (tx) => {
-        const { rows } = await sql<LedgerSums>`select count(*) as calls,
+        const { rows } = await sql<LedgerSums>`select count(*) filter (where final) as calls,
             coalesce(sum(cost_nano_usd), 0)::bigint as cost_nano_usd,
             coalesce(sum(input_tokens), 0)::bigint as input_tokens,
             coalesce(sum(cached_read_tokens), 0)::bigint as cached_read_tokens,
@@ -103,7 +116,11 @@ export function createLedgerStore(database: Database) {
             coalesce(sum(reasoning_tokens), 0)::bigint as reasoning_tokens,
             coalesce(sum(image_tokens), 0)::bigint as image_tokens,
             coalesce(sum(audio_tokens), 0)::bigint as audio_tokens,
-            count(*) filter (where pricing_state = 'unpriced') as unpriced_calls,
+            count(*) filter (where not final) as earlier_attempts,
+            coalesce(sum(cost_nano_usd) filter (where not final), 0)::bigint as earlier_cost_nano_usd,
+            count(*) filter (where final and tier = 'cached') as cached_calls,
+            coalesce(sum(saved_nano_usd), 0)::bigint as saved_nano_usd,
+            count(*) filter (where final and pricing_state = 'unpriced') as unpriced_calls,
             coalesce(sum(input_tokens + output_tokens) filter (where pricing_state = 'unpriced'), 0)::bigint
               as unpriced_tokens
           from ledger where at >= ${from} and at < ${to}`.execute(tx);
@@ -112,16 +129,25 @@ export function createLedgerStore(database: Database) {
         return sums;
       }),
 
-    /** A page of calls, newest first; all, or those of one correlation id. */
+    /** A page of calls, newest first; all, or those of one correlation id; with each of their attempts, if so wished. */
     page: (
       scope: DatabaseScope,
-      page: { limit: number; after: PageCursor | null; correlationId: string | null },
+      page: {
+        limit: number;
+        after: PageCursor | null;
+        correlationId: string | null;
+        earlierAttempts: boolean;
+      },
     ): Promise<LedgerRow[]> =>
       database.inTenant(scope, async (tx) => {
         const after = page.after ? sql`and (at, id) < (${page.after.createdAt}, ${page.after.id})` : sql``;
         const correlated = page.correlationId ? sql`and correlation_id = ${page.correlationId}` : sql``;
-        const { rows } = await sql<LedgerRow>`select ${sql.raw(columns)}, at as created_at from ledger
-          where true ${after} ${correlated} order by at desc, id desc limit ${page.limit}`.execute(tx);
+        const shown = page.earlierAttempts ? sql`true` : sql`final`;
+        const { rows } = await sql<LedgerRow>`select ${sql.raw(columns)}, ${sql.raw(attemptColumns)}, final,
+            at as created_at
+          from ledger where ${shown} ${after} ${correlated} order by at desc, id desc limit ${page.limit}`.execute(
+          tx,
+        );
         return rows;
       }),
   };

@@ -1,65 +1,53 @@
 import { AppError } from '../platform/errors.ts';
-import type { Target } from '../routing/index.ts';
+import type { Target, Visit } from '../routing/index.ts';
 import type { CallAccount } from './call-account.ts';
 import type { StreamGuard } from './hooks.ts';
-import type { ModelCall, ReplyFacts, StreamSink } from './model-call.ts';
+import type { ModelCall, StreamSink } from './model-call.ts';
+import { type Breakage, type Headers, type Outcome, safeHeaders } from './outcome.ts';
+import type { Deadlines, Watched } from './resilience/deadlines.ts';
+import type { GatewayTimeouts, Timeouts } from './resilience/timeouts.ts';
 import { StreamRelay } from './stream-relay.ts';
-import type {
-  FailureKind,
-  Upstream,
-  UpstreamExchange,
-  UpstreamFailure,
-  UpstreamReceiver,
-} from './upstream.ts';
+import type { Upstream, UpstreamExchange, UpstreamFailure, UpstreamReceiver } from './upstream.ts';
 
-export type Headers = Readonly<Record<string, string | string[] | undefined>>;
-
-/** How one attempt at one target came out. */
-export type Outcome =
-  /** A whole reply of any status. */
-  | {
-      readonly kind: 'whole';
-      readonly status: number;
-      readonly headers: Headers;
-      readonly body: Buffer;
-      /** What the provider told in its own words; null: it is in the body. */
-      readonly facts: ReplyFacts | null;
-    }
-  /** A stream that ended well; `tail` is what is still to be sent. */
-  | { readonly kind: 'streamed'; readonly headers: Headers; readonly tail: Buffer }
-  /** It broke; `begun` when the caller has bytes of it already, so that no other target can take over. */
-  | { readonly kind: 'broken'; readonly begun: boolean; readonly why: Breakage; readonly cause: unknown };
-
-export type Breakage = FailureKind | 'cancelled' | 'provider_error' | 'blocked';
+/** What an attempt needs, the same for every one of them. */
+export interface AttemptDependencies {
+  readonly upstream: Upstream;
+  readonly deadlines: Deadlines;
+  readonly timeouts: Timeouts;
+}
 
 /** An error page need not be longer to be understood. */
 const maxErrorBytes = 1024 * 1024;
 
 /**
  * Sends a call to one target and follows it to its end. Whole replies are gathered up to their bound; streams are
- * passed on as they come, no faster than the caller reads.
+ * passed on as they come, no faster than the caller reads, from the first event that carries something of the answer.
  * @returns how it came out; never rejects.
  */
 export function attempt(
-  upstream: Upstream,
+  deps: AttemptDependencies,
   call: ModelCall,
   target: Target,
+  visit: Visit,
   account: CallAccount,
   sink: StreamSink,
   guard: StreamGuard | null,
 ): Promise<Outcome> {
   return new Promise((resolve) => {
-    new Attempt(call, target, account, sink, guard, resolve).begin(upstream);
+    new Attempt(deps, call, target, visit, account, sink, guard, resolve).begin();
   });
 }
 
-class Attempt implements UpstreamReceiver {
+class Attempt implements UpstreamReceiver, Watched {
+  readonly #deps: AttemptDependencies;
   readonly #call: ModelCall;
   readonly #target: Target;
+  readonly #visit: Visit;
   readonly #account: CallAccount;
   readonly #sink: StreamSink;
   readonly #guard: StreamGuard | null;
   readonly #resolve: (outcome: Outcome) => void;
+  readonly #timeouts: GatewayTimeouts;
   readonly #startedMs: number;
   #exchange: UpstreamExchange | null = null;
   #over = false;
@@ -70,43 +58,52 @@ class Attempt implements UpstreamReceiver {
   #chunks: Buffer[] = [];
   #bytes = 0;
   #maxBytes = 0;
+  /** Something came since the last look, so the provider is not silent. */
+  #stirred = false;
+  /** Since when nothing came, or nothing of the answer while it has not begun. */
+  #silentSinceMs = 0;
+  #paused = false;
 
   constructor(
+    deps: AttemptDependencies,
     call: ModelCall,
     target: Target,
+    visit: Visit,
     account: CallAccount,
     sink: StreamSink,
     guard: StreamGuard | null,
     resolve: (outcome: Outcome) => void,
   ) {
+    this.#deps = deps;
     this.#call = call;
     this.#target = target;
+    this.#visit = visit;
     this.#account = account;
     this.#sink = sink;
     this.#guard = guard;
     this.#resolve = resolve;
+    this.#timeouts = deps.timeouts.of(target.provider);
     this.#startedMs = account.sinceStartMs();
+    this.#silentSinceMs = account.startedMs + this.#startedMs;
   }
 
-  begin(upstream: Upstream): void {
+  begin(): void {
     const { cancellation } = this.#call;
     if (cancellation.reason !== null) {
       this.#broken('cancelled', null);
       return;
     }
-    cancellation.listen(() => {
-      if (this.#exchange?.sent) this.#account.mayBeCharged = true;
-      this.#abort('cancelled', null);
-    });
-    const key = this.#target.provider.keys[0] ?? null;
-    this.#exchange = upstream.send({ call: this.#call, target: this.#target, key }, this);
+    cancellation.listen(() => this.#abort('cancelled', null));
+    this.#deps.deadlines.add(this);
+    const { key } = this.#visit;
+    this.#exchange = this.#deps.upstream.send({ call: this.#call, target: this.#target, key }, this);
   }
 
   head(status: number, headers: Headers): void {
+    this.#stirred = true;
     this.#status = status;
     this.#headers = headers;
     const ok = status < 300;
-    this.#account.mayBeCharged = ok;
     this.#maxBytes = ok ? this.#call.dialect.maxReplyBytes : maxErrorBytes;
     if (!ok || !this.#call.streamed || !isEventStream(headers)) return;
     const reader = this.#call.dialect.readStream(this.#call.request.hidesUsageEvent);
@@ -114,6 +111,7 @@ class Attempt implements UpstreamReceiver {
   }
 
   data(chunk: Buffer): void {
+    this.#stirred = true;
     if (this.#relay) {
       this.#passOn(this.#relay, chunk);
       return;
@@ -130,70 +128,122 @@ class Attempt implements UpstreamReceiver {
     }
     const [only] = this.#chunks;
     const body = only && this.#chunks.length === 1 ? only : Buffer.concat(this.#chunks);
-    const facts = this.#exchange?.facts ?? null;
-    this.#finish({ kind: 'whole', status: this.#status, headers: this.#headers, body, facts });
+    if (this.#status < 300) {
+      const facts = this.#exchange?.facts ?? this.#call.dialect.readReply(body);
+      this.#account.facts = facts;
+      if (facts === null) {
+        this.#broken('not_a_reply', null);
+        return;
+      }
+      this.#visit.answered(false);
+    }
+    this.#finish({ kind: 'whole', status: this.#status, headers: this.#headers, body });
   }
 
   failed(failure: UpstreamFailure): void {
-    // A provider that was still working when we gave up may charge for the work.
-    if (failure.kind === 'first_byte_timeout' || failure.kind === 'idle_timeout')
-      this.#account.mayBeCharged = true;
     this.#broken(failure.kind, failure.cause);
   }
 
-  /** What the relay lets through. Nothing is opened before there is something to send. */
+  /** What the relay lets through. Nothing is opened before there is something of the answer to send. */
   write(bytes: Buffer): boolean {
     if (!this.#opened) {
       this.#opened = true;
+      this.#visit.answered(true);
       this.#account.firstTokenMs ??= this.#account.sinceStartMs();
       const { tier, provider, model } = this.#target;
       const contentType = String(this.#headers['content-type']);
       const generatedBy = { tier, provider: provider.name, model };
       this.#sink.open({ contentType, headers: safeHeaders(this.#headers), generatedBy }, () =>
-        this.#exchange?.resume(),
+        this.#resume(),
       );
     }
     return this.#sink.write(bytes);
+  }
+
+  /** Gives up what takes too long. A provider that is held back because the caller reads slowly is not silent. */
+  look(nowMs: number): void {
+    const { firstTokenMs, idleMs, totalMs } = this.#timeouts;
+    const aloft = nowMs - this.#account.startedMs - this.#startedMs;
+    if (aloft > totalMs) {
+      this.#abort('total_timeout', null);
+      return;
+    }
+    const waitsForAnswer = this.#relay ? !this.#opened : this.#status === 0;
+    // While a connection is being made its own time-out holds; the wait for an answer begins with the request.
+    if (!this.#exchange?.sent || this.#paused || (this.#stirred && !waitsForAnswer)) {
+      this.#stirred = false;
+      this.#silentSinceMs = nowMs;
+      return;
+    }
+    const silentMs = nowMs - this.#silentSinceMs;
+    if (silentMs > (waitsForAnswer ? firstTokenMs : idleMs))
+      this.#abort(waitsForAnswer ? 'first_byte_timeout' : 'idle_timeout', null);
   }
 
   #passOn(relay: StreamRelay, chunk: Buffer): void {
     try {
       const keepsUp = relay.push(chunk);
       if (keepsUp === 'malformed') this.#abort('malformed', null);
-      else if (!keepsUp) this.#exchange?.pause();
+      else if (relay.reader.failed && !this.#opened) this.#abort('provider_error', null);
+      else if (!keepsUp) this.#pause();
     } catch (error) {
       this.#abort(error instanceof AppError ? 'blocked' : 'malformed', error);
     }
   }
 
+  #pause(): void {
+    this.#paused = true;
+    this.#exchange?.pause();
+  }
+
+  #resume(): void {
+    this.#paused = false;
+    this.#stirred = true;
+    this.#exchange?.resume();
+  }
+
   #endStream(relay: StreamRelay): void {
     let tail: Buffer;
+    const said = this.#opened ? '' : relay.held();
     try {
       tail = relay.finish();
     } catch (error) {
       this.#broken(error instanceof AppError ? 'blocked' : 'malformed', error);
       return;
     }
-    if (relay.reader.failed) this.#broken('provider_error', null);
+    if (relay.reader.failed) this.#broken('provider_error', null, said);
     else if (relay.reader.finished) this.#finish({ kind: 'streamed', headers: this.#headers, tail });
     else this.#broken('connection', new Error('the stream ended before it was done'));
   }
 
   #abort(why: Breakage, cause: unknown): void {
+    const said = why === 'provider_error' ? this.#relay?.held() : undefined;
     this.#exchange?.abort();
-    this.#broken(why, cause);
+    this.#broken(why, cause, said);
   }
 
-  #broken(why: Breakage, cause: unknown): void {
-    this.#finish({ kind: 'broken', begun: this.#opened, why, cause });
+  #broken(why: Breakage, cause: unknown, said = ''): void {
+    const sent = this.#exchange?.sent ?? false;
+    this.#finish({
+      kind: 'broken',
+      why,
+      cause,
+      sent,
+      begun: this.#opened,
+      said: said === '' ? null : said,
+    });
   }
 
   #finish(outcome: Outcome): void {
     if (this.#over) return;
     this.#over = true;
     this.#call.cancellation.listen(null);
-    if (this.#relay) this.#account.facts = this.#exchange?.facts ?? this.#relay.reader.facts();
-    this.#account.upstreamMs += this.#account.sinceStartMs() - this.#startedMs;
+    this.#deps.deadlines.remove(this);
+    const account = this.#account;
+    if (this.#relay) account.facts = this.#exchange?.facts ?? this.#relay.reader.facts();
+    // Whoever has the request may work on it and charge for that, until it refuses.
+    account.mayBeCharged = this.#status < 300 && (this.#exchange?.sent ?? false);
+    account.upstreamMs += account.sinceStartMs() - this.#startedMs;
     this.#resolve(outcome);
   }
 }
@@ -203,14 +253,3 @@ function isEventStream(headers: Headers): boolean {
     .toLowerCase()
     .startsWith('text/event-stream');
 }
-
-/** A provider's headers that mean the same to the caller; its limits and cookies are between it and us. */
-export function safeHeaders(headers: Headers): Readonly<Record<string, string>> {
-  // OpenAI's name for it, and Anthropic's.
-  const id = headers['x-request-id'];
-  if (typeof id === 'string') return { 'x-request-id': id };
-  const anthropicId = headers['request-id'];
-  return typeof anthropicId === 'string' ? { 'request-id': anthropicId } : noHeaders;
-}
-
-const noHeaders = Object.freeze({});

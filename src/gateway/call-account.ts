@@ -8,13 +8,15 @@ import {
 } from '../costs/index.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { ErrorCode } from '../platform/errors.ts';
+import type { NewId } from '../platform/ids.ts';
 import type { Target } from '../routing/index.ts';
-import type { ModelCall, ReplyFacts } from './model-call.ts';
+import type { GeneratedBy, ModelCall, ReplyFacts } from './model-call.ts';
+import type { Outcome } from './outcome.ts';
 
-/** How a call ended, as the ledger says it. */
+/** How a call, or one attempt of it, ended, as the ledger says it. */
 export interface Ending {
   readonly status: CallStatus;
-  /** Our code, or `upstream_<status>` for a provider's refusal that was passed on; null when all went well. */
+  /** Our code, or `upstream_<status>` for a provider's refusal; null when all went well. */
   readonly errorCode: ErrorCode | `upstream_${number}` | null;
 }
 
@@ -24,7 +26,11 @@ export interface SettledCall extends Charge {
 
 export interface AccountDependencies {
   readonly clock: Pick<Clock, 'now' | 'monotonicMs'>;
-  readonly record: (call: EndedCall, target: PricedTarget) => Charge & { readonly written: Promise<void> };
+  readonly newId: NewId;
+  readonly record: (
+    call: EndedCall,
+    target: PricedTarget | null,
+  ) => Charge & { readonly written: Promise<void> };
   /** Counts an ended call, for metrics. */
   readonly observe: (
     call: ModelCall,
@@ -33,6 +39,16 @@ export interface AccountDependencies {
     settled: SettledCall,
     durationMs: number,
   ) => void;
+  /** Counts what an attempt came to that was not the last of its call. */
+  readonly observeEarlier: (target: Target, settled: SettledCall) => void;
+}
+
+/** An attempt that has ended; a further one makes it a row of its own. */
+interface EndedAttempt {
+  readonly ending: Ending;
+  /** The provider had at least a part of the request. */
+  readonly reached: boolean;
+  readonly durationMs: number;
 }
 
 /** What one call has come to so far; settled exactly once, however the call ends. */
@@ -42,7 +58,7 @@ export class CallAccount {
   target: Target | null = null;
   /** What the provider's reply said, as far as there is one. */
   facts: ReplyFacts | null = null;
-  /** The provider may charge for tokens that it did not tell about: it began to answer, or we left while it worked. */
+  /** The provider may charge for tokens that it did not tell about: it had the request, and did not refuse it. */
   mayBeCharged = false;
   /** Milliseconds spent waiting for providers. */
   upstreamMs = 0;
@@ -53,17 +69,45 @@ export class CallAccount {
   readonly #deps: AccountDependencies;
   readonly #call: ModelCall;
   readonly #at: Date;
+  #attemptAt: Date;
+  #attemptStartedMs = 0;
+  #last: EndedAttempt | null = null;
 
   constructor(deps: AccountDependencies, call: ModelCall, route: string | null) {
     this.#deps = deps;
     this.#call = call;
     this.route = route;
     this.#at = deps.clock.now();
+    this.#attemptAt = this.#at;
     this.startedMs = deps.clock.monotonicMs();
   }
 
   sinceStartMs(): number {
     return this.#deps.clock.monotonicMs() - this.startedMs;
+  }
+
+  /** An attempt begins. The one before, if a provider had it, gets its row: it may cost something, too. */
+  begin(target: Target): void {
+    if (this.#last?.reached) this.#recordEarlier(this.#last);
+    if (this.attempts > 0) {
+      this.#attemptAt = this.#deps.clock.now();
+      this.#attemptStartedMs = this.sinceStartMs();
+    }
+    this.attempts++;
+    this.target = target;
+    this.facts = null;
+    this.mayBeCharged = false;
+    this.#last = null;
+  }
+
+  /** The attempt has ended. Whether it was the last one is not known yet. */
+  ended(outcome: Outcome): void {
+    if (outcome.kind === 'streamed' || (outcome.kind === 'whole' && outcome.status < 300)) return;
+    this.#last = {
+      ending: endingOfAttempt(outcome),
+      reached: outcome.kind === 'whole' || outcome.sent,
+      durationMs: this.sinceStartMs() - this.#attemptStartedMs,
+    };
   }
 
   /**
@@ -73,40 +117,103 @@ export class CallAccount {
   async settle(ending: Ending): Promise<void> {
     const { target } = this;
     if (this.settled !== null || target === null || this.attempts === 0) return;
-    const call = this.#call;
-    const { caller, dialect } = call;
     const durationMs = this.sinceStartMs();
+    const { written, settled } = this.#record(target, ending, {
+      id: this.#call.id,
+      at: this.#at,
+      final: true,
+      durationMs,
+      firstTokenMs: this.firstTokenMs,
+    });
+    this.settled = settled;
+    this.#deps.observe(this.#call, this, ending, settled, durationMs);
+    await written;
+  }
+
+  /**
+   * Writes the row of a call that was answered from the cache: it reached no provider, used no tokens and costs nothing.
+   * @param savedNanoUsd what the answer cost when it was made; null when that had no price.
+   */
+  async settleCached(by: GeneratedBy, savedNanoUsd: bigint | null): Promise<void> {
+    if (this.settled !== null) return;
+    const { written } = this.#deps.record(
+      {
+        ...this.#common({ status: 'ok', errorCode: null }),
+        id: this.#call.id,
+        at: this.#at,
+        attempt: 0,
+        final: true,
+        provider: by.provider,
+        model: by.model,
+        tier: 'cached',
+        responseModel: null,
+        rawUsage: null,
+        estimated: false,
+        usage: noUsage,
+        savedNanoUsd,
+        durationMs: this.sinceStartMs(),
+        firstTokenMs: null,
+      },
+      null,
+    );
+    await written;
+  }
+
+  #recordEarlier({ ending, durationMs }: EndedAttempt): void {
+    const { target } = this;
+    if (target === null) return;
+    const { settled } = this.#record(target, ending, {
+      id: this.#deps.newId(),
+      at: this.#attemptAt,
+      final: false,
+      durationMs,
+      firstTokenMs: null,
+    });
+    // Rows are written in their order, so this one is safe when the call's own is.
+    this.#deps.observeEarlier(target, settled);
+  }
+
+  #record(
+    target: Target,
+    ending: Ending,
+    own: Pick<EndedCall, 'id' | 'at' | 'final' | 'durationMs' | 'firstTokenMs'>,
+  ): { settled: SettledCall; written: Promise<void> } {
     const { usage, estimated } = this.#usage();
     const { written, ...charge } = this.#deps.record(
       {
-        id: call.id,
-        at: this.#at,
-        tenantId: caller.principal.tenantId,
-        correlationId: caller.correlationId,
-        keyId: caller.principal.keyId,
-        userId: caller.principal.userId,
-        operation: dialect.operation,
-        dialect: dialect.name,
-        route: this.route,
+        ...this.#common(ending),
+        ...own,
+        attempt: this.attempts,
         provider: target.provider.name,
         model: target.model,
-        responseModel: this.facts?.model ?? null,
         tier: target.tier,
-        status: ending.status,
-        errorCode: ending.errorCode,
-        streamed: call.streamed,
+        responseModel: this.facts?.model ?? null,
         rawUsage: this.facts?.rawUsage ?? null,
         estimated,
         usage,
-        attempts: this.attempts,
-        durationMs,
-        firstTokenMs: this.firstTokenMs,
+        savedNanoUsd: null,
       },
       target,
     );
-    this.settled = { ...charge, usage };
-    this.#deps.observe(call, this, ending, this.settled, durationMs);
-    await written;
+    return { settled: { ...charge, usage }, written };
+  }
+
+  #common({ status, errorCode }: Ending) {
+    const { id, caller, dialect, streamed } = this.#call;
+    return {
+      callId: id,
+      tenantId: caller.principal.tenantId,
+      correlationId: caller.correlationId,
+      keyId: caller.principal.keyId,
+      userId: caller.principal.userId,
+      operation: dialect.operation,
+      dialect: dialect.name,
+      route: this.route,
+      status,
+      errorCode,
+      streamed,
+      attempts: this.attempts,
+    };
   }
 
   #usage(): { usage: TokenUsage; estimated: boolean } {
@@ -117,4 +224,11 @@ export class CallAccount {
     const outputTokens = this.facts?.estimateOutputTokens() ?? 0;
     return { usage: { ...noUsage, inputTokens, outputTokens }, estimated: true };
   }
+}
+
+function endingOfAttempt(outcome: Exclude<Outcome, { kind: 'streamed' }>): Ending {
+  if (outcome.kind === 'whole') return { status: 'error', errorCode: `upstream_${outcome.status}` };
+  return outcome.why.endsWith('_timeout')
+    ? { status: 'timeout', errorCode: 'upstream_timeout' }
+    : { status: 'error', errorCode: 'upstream_failed' };
 }

@@ -1,7 +1,8 @@
 import { Counter, Gauge } from 'prom-client';
 import { createHistogram } from '../platform/histogram.ts';
 import type { Metrics } from '../platform/metrics.ts';
-import type { AccountDependencies } from './call-account.ts';
+import type { Target } from '../routing/index.ts';
+import type { AccountDependencies, SettledCall } from './call-account.ts';
 import type { InFlight } from './in-flight.ts';
 
 interface Sums {
@@ -20,13 +21,13 @@ const maxPairs = 500;
 const otherPair = 'other';
 
 /**
- * What model calls come to. Counted in plain numbers and turned into metrics when someone asks, because finding a
+ * What model calls come to, with all their attempts. Counted in plain numbers and turned into metrics when someone asks, because finding a
  * metric's labels anew for each call costs more than all the counting.
  */
 export function createCallMetrics(
   registry: Metrics,
   inFlight: Pick<InFlight, 'calls'>,
-): AccountDependencies['observe'] {
+): Pick<AccountDependencies, 'observe' | 'observeEarlier'> {
   const pairs = new Map<string, Sums>();
   const register = (
     name: string,
@@ -79,7 +80,7 @@ export function createCallMetrics(
   });
   const overhead = createHistogram(registry, {
     name: 'gatehouse_overhead_seconds',
-    help: 'Time of a model call that was not spent waiting for its provider',
+    help: 'Time of a model call that was not spent waiting for its providers',
     buckets: [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1],
   }).series({});
   const firstToken = createHistogram(registry, {
@@ -107,18 +108,26 @@ export function createCallMetrics(
     return fresh;
   };
 
-  return (_call, account, ending, settled, durationMs) => {
-    const { target } = account;
-    if (!target) return;
+  const add = (target: Target, { usage, costNanoUsd }: SettledCall): Sums => {
     const sums = sumsOf(target.provider.name, target.model);
-    sums.calls.set(ending.status, (sums.calls.get(ending.status) ?? 0) + 1);
-    sums.input += settled.usage.inputTokens;
-    sums.cachedRead += settled.usage.cachedReadTokens;
-    sums.output += settled.usage.outputTokens;
-    sums.reasoning += settled.usage.reasoningTokens;
-    if (settled.costNanoUsd === null) sums.unpriced++;
-    else sums.nanoUsd += settled.costNanoUsd;
-    overhead.observe(Math.max(0, durationMs - account.upstreamMs) / 1000);
-    if (account.firstTokenMs !== null) firstToken.observe(account.firstTokenMs / 1000);
+    sums.input += usage.inputTokens;
+    sums.cachedRead += usage.cachedReadTokens;
+    sums.output += usage.outputTokens;
+    sums.reasoning += usage.reasoningTokens;
+    if (costNanoUsd !== null) sums.nanoUsd += costNanoUsd;
+    return sums;
+  };
+
+  return {
+    observe(_call, account, ending, settled, durationMs) {
+      const { target } = account;
+      if (!target) return;
+      const sums = add(target, settled);
+      sums.calls.set(ending.status, (sums.calls.get(ending.status) ?? 0) + 1);
+      if (settled.costNanoUsd === null) sums.unpriced++;
+      overhead.observe(Math.max(0, durationMs - account.upstreamMs) / 1000);
+      if (account.firstTokenMs !== null) firstToken.observe(account.firstTokenMs / 1000);
+    },
+    observeEarlier: add,
   };
 }

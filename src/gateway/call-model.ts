@@ -3,6 +3,7 @@ import type { CachedReply, ModelTurn as CacheTurn } from '../cache/index.ts';
 import { noUsage } from '../costs/index.ts';
 import { AppError, type ErrorCode } from '../platform/errors.ts';
 import { onlyTarget, type Resolution, type Routing, type Target } from '../routing/index.ts';
+import { StreamBroken } from './answer-of.ts';
 import { type AccountDependencies, CallAccount, type Ending, type SettledCall } from './call-account.ts';
 import { choiceFacts, expectedUsage } from './choice-facts.ts';
 import type { GatewayHooks } from './hooks.ts';
@@ -10,8 +11,8 @@ import type { InFlight, Reservation } from './in-flight.ts';
 import type { Answer, DialectName, ModelCall, StreamSink, WholeAnswer } from './model-call.ts';
 import { RecordedStream } from './recorded-stream.ts';
 import { replay } from './replay.ts';
-import { StreamBroken, tryTargets } from './try-targets.ts';
-import type { Upstream } from './upstream.ts';
+import type { Timeouts } from './resilience/timeouts.ts';
+import type { TryTargets } from './try-targets.ts';
 
 /** The steps of a call, in the order in which every call takes them. */
 export const steps = [
@@ -31,7 +32,8 @@ export interface CallModelDependencies {
   readonly routing: Pick<Routing, 'resolve' | 'targetsOf'>;
   readonly hooks: GatewayHooks;
   readonly inFlight: InFlight;
-  readonly upstream: Upstream;
+  readonly tryTargets: TryTargets;
+  readonly timeouts: Pick<Timeouts, 'ofCall'>;
   readonly accounts: AccountDependencies;
   /** False when a call's ledger row could not be kept safe. */
   readonly canRecord: () => boolean;
@@ -67,7 +69,7 @@ export function createCallModel(deps: CallModelDependencies) {
     try {
       const opened = lookInCache(call, resolution);
       turn = opened instanceof Promise ? await opened : opened;
-      if (turn?.known) return { answer: await replay(turn.known, call, sink), settled: null };
+      if (turn?.known) return await answerKnown(turn.known, call, account, sink);
       const targets = chooseTargets(call, resolution);
       const recorded = turn && call.streamed ? new RecordedStream(sink, turn) : null;
       const given = await callTargets(call, targets, account, recorded ?? sink);
@@ -121,7 +123,12 @@ export function createCallModel(deps: CallModelDependencies) {
     const { tenantId } = call.caller.principal;
     const { cancellation } = call;
     return deps.inFlight.reserve(
-      { tenantId, requestBytes: call.request.bytes.length, cancellation },
+      {
+        tenantId,
+        requestBytes: call.request.bytes.length,
+        totalMs: deps.timeouts.ofCall(resolution),
+        cancellation,
+      },
       estimate,
     );
   }
@@ -129,6 +136,18 @@ export function createCallModel(deps: CallModelDependencies) {
   function lookInCache(call: ModelCall, resolution: Resolution) {
     deps.onStep?.('look_in_cache', call);
     return hooks.cache?.open(call, resolution) ?? null;
+  }
+
+  /** The row comes first: it is safe before the last byte leaves. */
+  async function answerKnown(
+    known: CachedReply,
+    call: ModelCall,
+    account: CallAccount,
+    sink: StreamSink,
+  ): Promise<AnsweredCall> {
+    deps.onStep?.('settle', call);
+    await account.settleCached(known.generatedBy, known.costNanoUsd);
+    return { answer: await replay(known, call, sink), settled: null };
   }
 
   function chooseTargets(call: ModelCall, resolution: Resolution): readonly Target[] {
@@ -140,7 +159,7 @@ export function createCallModel(deps: CallModelDependencies) {
   function callTargets(call: ModelCall, targets: readonly Target[], account: CallAccount, sink: StreamSink) {
     deps.onStep?.('call', call);
     const guard = call.streamed ? (hooks.guardStream?.(call) ?? null) : null;
-    return tryTargets(deps.upstream, call, targets, account, sink, guard);
+    return deps.tryTargets(call, targets, account, sink, guard);
   }
 
   function guardOutput(call: ModelCall, answer: Answer): Answer | Promise<Answer> {

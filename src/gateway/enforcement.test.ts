@@ -136,8 +136,9 @@ describe('the source', () => {
   });
 
   it('lets only the one function reach them', () => {
-    expect(importing(/from '\.\/providers\//)).toEqual(['gateway/gateway.ts']);
-    expect(importing(/from '\.\/try-targets\.ts'/)).toEqual(['gateway/call-model.ts']);
+    expect(importing(/createUpstream\b/)).toEqual(['gateway/gateway.ts', 'gateway/providers/upstream.ts']);
+    expect(importing(/createTryTargets\b/)).toEqual(['gateway/gateway.ts', 'gateway/try-targets.ts']);
+    expect(importing(/\btryTargets\(/)).toEqual(['gateway/call-model.ts', 'gateway/try-targets.ts']);
     expect(importing(/from '\.\/attempt\.ts'/)).toEqual(['gateway/try-targets.ts']);
     expect(importing(/createCallModel\b/)).toEqual(['gateway/call-model.ts', 'gateway/gateway.ts']);
   });

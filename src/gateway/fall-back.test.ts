@@ -36,7 +36,7 @@ describe('falling back', () => {
     const path = await start({
       providers: { bad: bad.url, sim: providerUrl() },
       routes: twoTiers,
-      timeouts: { firstByteMs: 150 },
+      timeouts: { firstTokenMs: 150 },
     });
     const whole = await post(path, hello);
     expect(whole.status).toBe(200);
@@ -46,10 +46,16 @@ describe('falling back', () => {
     const streamed = await post(path, { ...hello, stream: true });
     expect(await streamed.text()).toMatch(/data: \[DONE\]\n\n$/);
     const rows = await path.ledger();
-    expect(rows.map((row) => [row.status, row.tier, row.provider, row.attempts])).toEqual([
-      ['ok', 'secondary', 'sim', 2],
-      ['ok', 'secondary', 'sim', 2],
-    ]);
+    const final = rows.filter((row) => row.final);
+    // A limit keeps the second call from trying at all.
+    const attempts = name === 'a limit' ? [2, 1] : [2, 2];
+    expect(final.map((row) => [row.status, row.tier, row.provider, row.attempt])).toEqual(
+      attempts.map((attempt) => ['ok', 'secondary', 'sim', attempt]),
+    );
+    const earlier = rows.filter((row) => !row.final);
+    expect(earlier.map((row) => [row.call_id, row.provider, row.attempt])).toEqual(
+      final.filter((row) => row.attempt === 2).map((row) => [row.id, 'bad', 1]),
+    );
   });
 
   it('does not try another target with a request that was refused for what it is', async () => {
@@ -64,7 +70,7 @@ describe('falling back', () => {
     expect(simulator.calls()).toEqual([]);
   });
 
-  it('ends with the last target’s failure, as one row', async () => {
+  it('ends with the last target’s failure', async () => {
     const refused = await startRawUpstream(() => {});
     await refused.stop();
     const path = await start({ providers: { bad: refused.url, sim: providerUrl() }, routes: twoTiers });
@@ -72,19 +78,77 @@ describe('falling back', () => {
     const response = await post(path, hello);
     expect(response.status).toBe(502);
     expect(await response.json()).toMatchObject({ error: { code: 'upstream_failed', type: 'api_error' } });
-    expect(await onlyRow(path)).toMatchObject({
-      status: 'error',
-      error_code: 'upstream_failed',
-      attempts: 2,
-    });
+    // Three rounds; of the refused connections nothing reached a provider.
+    const rows = await path.ledger();
+    expect(rows.map((row) => [row.provider, row.attempt, row.final, row.error_code])).toEqual([
+      ['sim', 2, false, 'upstream_503'],
+      ['sim', 4, false, 'upstream_503'],
+      ['sim', 6, true, 'upstream_failed'],
+    ]);
   });
 
   it('passes a limit on with the time to wait when nobody else can answer', async () => {
     const path = await start();
-    simulator.setFault({ kind: 'rate-limited', retryAfterS: 9 });
+    simulator.setFault({ kind: 'rate-limited', retryAfterS: 31 });
     const response = await post(path, hello);
     expect(response.status).toBe(429);
-    expect(response.headers.get('retry-after')).toBe('9');
+    expect(response.headers.get('retry-after')).toBe('31');
+    // The next one is told the same without bothering the provider.
+    const next = await post(path, hello);
+    expect(next.status).toBe(429);
+    expect(Number(next.headers.get('retry-after'))).toBeGreaterThan(25);
+    expect(await next.json()).toMatchObject({ error: { code: 'rate_limited' } });
+    expect(simulator.calls()).toHaveLength(1);
+  });
+});
+
+describe('a stream that breaks before anything of the answer', () => {
+  const opening = 'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}\n\n';
+  const heads: Record<string, string> = {
+    'goes silent': `${opening}: at work\n\n`,
+    'is cut': opening,
+    'ends with an error': `${opening}data: {"error":{"message":"out of memory"}}\n\n`,
+    'cannot be read': `${opening}data: {"choices":[{"delta":{"content":"\n\n`,
+  };
+
+  it.each(Object.keys(heads))('is taken over by another target when it %s', async (name) => {
+    const bad = await upstream((response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write(heads[name]);
+      if (name === 'is cut') setImmediate(() => response.destroy());
+      else if (name !== 'goes silent') response.end();
+    });
+    const path = await start({
+      providers: { bad: bad.url, sim: providerUrl() },
+      routes: { fast: [[{ provider: 'bad', model: 'gpt-4o' }], [{ provider: 'sim', model: 'gpt-4o-mini' }]] },
+      timeouts: { firstTokenMs: 150 },
+    });
+    const response = await post(path, { ...hello, stream: true });
+    expect(response.headers.get('x-gatehouse-generated-by')).toContain('provider=sim');
+    const text = await response.text();
+    expect(text.match(/"role":"assistant"/g)).toHaveLength(1);
+    expect(text).toMatch(/data: \[DONE\]\n\n$/);
+  });
+
+  it('is a plain error with the provider’s words when there is no other', async () => {
+    const bad = await upstream((response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).end(heads['ends with an error']);
+    });
+    const path = await start({ providers: { sim: bad.url } });
+    const response = await post(path, { ...hello, stream: true });
+    expect(response.status).toBe(502);
+    expect(await response.json()).toMatchObject({
+      error: { code: 'upstream_failed', message: expect.stringContaining('out of memory') },
+    });
+  });
+
+  it('leaves as it came, role and all, when the answer begins', async () => {
+    const all = `${opening}: at work\n\ndata: {"choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n`;
+    const raw = await upstream((response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).end(all);
+    });
+    const path = await start({ providers: { sim: raw.url } });
+    expect(await (await post(path, { ...hello, stream: true })).text()).toBe(all);
   });
 });
 
@@ -109,13 +173,14 @@ describe('a stream that breaks after its first byte', () => {
   });
 
   it('says no more than the provider did when that ended with an error of its own', async () => {
+    const chunk = 'data: {"choices":[{"delta":{"content":"so"}}]}\n\n';
     const error = 'data: {"error":{"message":"out of memory","code":"oom"}}\n\n';
     const raw = await upstream((response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
-      response.end(error);
+      response.end(chunk + error);
     });
     const path = await start({ providers: { sim: raw.url } });
-    expect(await (await post(path, { ...hello, stream: true })).text()).toBe(error);
+    expect(await (await post(path, { ...hello, stream: true })).text()).toBe(chunk + error);
     expect(await onlyRow(path)).toMatchObject({ status: 'error', error_code: 'upstream_failed' });
   });
 

@@ -3,7 +3,8 @@ import type { Routes } from '../platform/api.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { NewId } from '../platform/ids.ts';
 import type { Metrics } from '../platform/metrics.ts';
-import type { Routing } from '../routing/index.ts';
+import type { Random } from '../platform/random.ts';
+import type { Routing, TargetHealth } from '../routing/index.ts';
 import { createCallMetrics } from './call-metrics.ts';
 import { type CallModelDependencies, createCallModel } from './call-model.ts';
 import { gatewayRoutes } from './gateway.routes.ts';
@@ -12,31 +13,27 @@ import { heartbeatMs, type OpenStreams } from './http-reply.ts';
 import { createInFlight, defaultInFlightBounds, type InFlightBounds } from './in-flight.ts';
 import { createInProcessModels, type InProcessModels } from './in-process.ts';
 import { createUpstream } from './providers/upstream.ts';
-import type { UpstreamTimeouts } from './upstream.ts';
-
-export interface GatewayTimeouts extends UpstreamTimeouts {
-  /** A whole call, from its reservation to its last byte. */
-  readonly totalMs: number;
-}
-
-export const defaultTimeouts: GatewayTimeouts = {
-  connectMs: 5_000,
-  firstByteMs: 60_000,
-  idleMs: 60_000,
-  totalMs: 600_000,
-};
+import { Deadlines } from './resilience/deadlines.ts';
+import { createResilienceMetrics } from './resilience/resilience-metrics.ts';
+import { createRetryBudget, defaultRetryBudget, type RetryBudgetRules } from './resilience/retry-budget.ts';
+import { createTimeouts, defaultTimeouts, type GatewayTimeouts } from './resilience/timeouts.ts';
+import { createTryTargets } from './try-targets.ts';
 
 export interface GatewayDependencies {
   readonly routing: Routing;
+  /** What is known of targets; routing chooses by it, too. */
+  readonly health: TargetHealth;
   readonly costs: Pick<Costs, 'canRecord' | 'estimate' | 'record'>;
   readonly clock: Clock;
   readonly newId: NewId;
+  readonly random: Pick<Random, 'fraction'>;
   readonly metrics: Metrics;
   /** The event that ends a stream with an error, as `http/` shapes it for each dialect. */
   readonly describeError: CallModelDependencies['describeError'];
   readonly hooks?: GatewayHooks;
   readonly timeouts?: Partial<GatewayTimeouts>;
   readonly bounds?: Partial<InFlightBounds>;
+  readonly retryBudget?: Partial<RetryBudgetRules>;
   /** Told of each step of each call; for the test that proves that every route takes them all. */
   readonly onStep?: CallModelDependencies['onStep'];
 }
@@ -54,20 +51,29 @@ export interface Gateway {
 /** The model path: one function that every call takes, with doors to it over HTTP and in process. */
 export function createGateway(deps: GatewayDependencies): Gateway {
   const { clock, newId, routing, costs } = deps;
-  const timeouts = { ...defaultTimeouts, ...deps.timeouts };
-  const inFlight = createInFlight({
-    bounds: { ...defaultInFlightBounds, ...deps.bounds },
-    totalMs: timeouts.totalMs,
-    clock,
-  });
+  const defaults = { ...defaultTimeouts, ...deps.timeouts };
+  const timeouts = createTimeouts(defaults);
+  const deadlines = new Deadlines();
+  const inFlight = createInFlight({ bounds: { ...defaultInFlightBounds, ...deps.bounds }, clock });
   const streams: OpenStreams = new Set();
-  const upstream = createUpstream(timeouts, clock);
+  const upstream = createUpstream({ ...defaults, firstByteMs: defaults.firstTokenMs }, clock);
+  const tryTargets = createTryTargets({
+    upstream,
+    deadlines,
+    timeouts,
+    health: deps.health,
+    budget: createRetryBudget({ ...defaultRetryBudget, ...deps.retryBudget }, clock),
+    metrics: createResilienceMetrics(deps.metrics),
+    clock,
+    random: deps.random,
+  });
   const callModel = createCallModel({
     routing,
     hooks: deps.hooks ?? {},
     inFlight,
-    upstream,
-    accounts: { clock, record: costs.record, observe: createCallMetrics(deps.metrics, inFlight) },
+    tryTargets,
+    timeouts,
+    accounts: { clock, newId, record: costs.record, ...createCallMetrics(deps.metrics, inFlight) },
     canRecord: costs.canRecord,
     estimate: costs.estimate,
     describeError: deps.describeError,
@@ -76,12 +82,14 @@ export function createGateway(deps: GatewayDependencies): Gateway {
   const stopping = new AbortController();
   let watch: Promise<void> = Promise.resolve();
 
-  /** One look at all calls now and then, in place of a timer for each. */
+  /** One look at all calls a few times a second, in place of timers for each: so late may a deadline be noticed. */
   const watchCalls = async (): Promise<void> => {
-    const intervalMs = Math.max(10, Math.min(1_000, timeouts.totalMs / 4, heartbeatMs / 4));
+    const shortestMs = Math.min(defaults.firstTokenMs, defaults.idleMs, defaults.totalMs, heartbeatMs);
+    const intervalMs = Math.max(10, Math.min(250, shortestMs / 4));
     while (!stopping.signal.aborted) {
       await clock.sleep(intervalMs, stopping.signal).catch(() => {});
       inFlight.endOverdue();
+      deadlines.look(clock.monotonicMs());
       for (const stream of streams) stream.beat();
     }
   };

@@ -6,7 +6,7 @@ import { createInFlight, type Reservation } from './in-flight.ts';
 const bounds = { callsPerTenant: 3, calls: 5, requestBytes: 1_000 };
 const setUp = () => {
   let nowMs = 0;
-  const inFlight = createInFlight({ bounds, totalMs: 100, clock: { monotonicMs: () => nowMs } });
+  const inFlight = createInFlight({ bounds, clock: { monotonicMs: () => nowMs } });
   return { inFlight, pass: (ms: number) => (nowMs += ms) };
 };
 
@@ -33,7 +33,8 @@ describe('calls in flight', () => {
               held.length < bounds.calls &&
               ofTenant < bounds.callsPerTenant &&
               bytes() + given.requestBytes <= bounds.requestBytes;
-            const reserve = () => inFlight.reserve({ ...given, cancellation: new Cancellation() }, 7n);
+            const reserve = () =>
+              inFlight.reserve({ ...given, totalMs: 100, cancellation: new Cancellation() }, 7n);
             if (fits) held.push({ ...given, reservation: reserve() });
             else
               expect(reserve).toThrow(expect.objectContaining({ code: 'overloaded', retryAfterSeconds: 1 }));
@@ -52,7 +53,7 @@ describe('calls in flight', () => {
     const { inFlight, pass } = setUp();
     const reserve = () => {
       const cancellation = new Cancellation();
-      inFlight.reserve({ tenantId: 'a', requestBytes: 0, cancellation }, null);
+      inFlight.reserve({ tenantId: 'a', requestBytes: 0, totalMs: 100, cancellation }, null);
       return cancellation;
     };
     const first = reserve();

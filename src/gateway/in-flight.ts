@@ -40,13 +40,13 @@ export interface InFlight {
 export interface ReservedCall {
   readonly tenantId: string;
   readonly requestBytes: number;
+  /** How long it may go on, in milliseconds, from here to its last byte. */
+  readonly totalMs: number;
   readonly cancellation: Cancellation;
 }
 
 export interface InFlightDependencies {
   readonly bounds: InFlightBounds;
-  /** How long a call may go on, in milliseconds, from here to its last byte. */
-  readonly totalMs: number;
   readonly clock: Pick<Clock, 'monotonicMs'>;
 }
 
@@ -61,9 +61,8 @@ const retryAfterSeconds = 1;
  * Counts calls in flight and what they are expected to cost, per tenant and together. Limits and budgets will decide
  * in this same step, before anything is sent.
  */
-export function createInFlight({ bounds, totalMs, clock }: InFlightDependencies): InFlight {
+export function createInFlight({ bounds, clock }: InFlightDependencies): InFlight {
   const tenants = new Map<string, Held>();
-  // In the order in which they began, so that the overdue ones come first.
   const holds = new Set<Hold>();
   let bytes = 0;
 
@@ -74,7 +73,7 @@ export function createInFlight({ bounds, totalMs, clock }: InFlightDependencies)
     constructor(call: ReservedCall, nanoUsd: bigint) {
       this.call = call;
       this.nanoUsd = nanoUsd;
-      this.dueMs = clock.monotonicMs() + totalMs;
+      this.dueMs = clock.monotonicMs() + call.totalMs;
     }
     release(): void {
       if (!holds.delete(this)) return;
@@ -109,8 +108,7 @@ export function createInFlight({ bounds, totalMs, clock }: InFlightDependencies)
     endOverdue() {
       const now = clock.monotonicMs();
       for (const hold of holds) {
-        if (hold.dueMs > now) return;
-        hold.call.cancellation.cancel('timeout');
+        if (hold.dueMs <= now) hold.call.cancellation.cancel('timeout');
       }
     },
     endAll(reason) {

@@ -8,15 +8,21 @@ export interface RelayOutput {
   write(bytes: Buffer): boolean;
 }
 
+/** Events without anything of the answer are kept back up to here: no provider opens with more. */
+export const maxHeldBytes = 64 * 1024;
+
 /**
- * Passes a stream's events from provider to caller, as they came but for the usage event that only we asked for. The
- * end mark is held back, so that the call is settled before its last byte leaves.
+ * Passes a stream's events from provider to caller, as they came but for the usage event that only we asked for. What
+ * comes before the answer begins is held back, so that until then another target can take over without anybody noticing.
+ * The end mark is held back, too, so that the call is settled before its last byte leaves.
  */
 export class StreamRelay {
   readonly reader: StreamReader;
   readonly #output: RelayOutput;
   readonly #guard: StreamGuard | null;
   readonly #splitter = new EventSplitter();
+  #held: Buffer[] = [];
+  #heldBytes = 0;
   #endMark: Buffer | null = null;
 
   constructor(reader: StreamReader, output: RelayOutput, guard: StreamGuard | null) {
@@ -27,7 +33,7 @@ export class StreamRelay {
 
   /**
    * @returns whether the caller keeps up; `malformed` when the provider sends an event without end.
-   * @throws what a guard throws, to end the stream.
+   * @throws what a guard throws, to end the stream, and what the reader throws on an event that cannot be read.
    */
   push(chunk: Buffer): boolean | 'malformed' {
     // What comes after the end mark is nobody's.
@@ -44,6 +50,7 @@ export class StreamRelay {
         if (start > unsent) keepsUp = this.#send(bytes.subarray(unsent, start)) && keepsUp;
         unsent = end;
       }
+      if (verdict === 'hold') keepsUp = this.#hold(bytes.subarray(start, end)) && keepsUp;
       if (verdict === 'end') {
         this.#endMark = bytes.subarray(start, end);
         return keepsUp;
@@ -56,8 +63,14 @@ export class StreamRelay {
   /** The provider's side is over. @returns the bytes that may leave once the call is settled. */
   finish(): Buffer {
     const last = this.#endMark === null ? this.#lastEvent(this.#splitter.rest()) : nothing;
-    const held = this.#guard ? this.#guard.end() : nothing;
-    return Buffer.concat([last, held, this.#endMark ?? nothing]);
+    const opening = this.#held.length > 0 ? this.#guarded(this.#withHeld(nothing)) : nothing;
+    const kept = this.#guard ? this.#guard.end() : nothing;
+    return Buffer.concat([opening, last, kept, this.#endMark ?? nothing]);
+  }
+
+  /** What is held back, as text. */
+  held(): string {
+    return Buffer.concat(this.#held).toString('utf8');
   }
 
   /** A last event that is whole but for its empty line is given one; half an event goes nowhere. */
@@ -67,13 +80,31 @@ export class StreamRelay {
     const whole = Buffer.from(`${text.trimEnd()}\n\n`);
     const verdict = this.reader.read(whole.toString('latin1'));
     if (verdict === 'end') this.#endMark = whole;
-    if (verdict !== 'pass') return nothing;
-    return this.#guard ? this.#guard.push(whole) : whole;
+    if (verdict === 'hold') this.#hold(whole);
+    return verdict === 'pass' ? this.#guarded(this.#withHeld(whole)) : nothing;
+  }
+
+  #hold(event: Buffer): boolean {
+    this.#held.push(event);
+    this.#heldBytes += event.length;
+    return this.#heldBytes <= maxHeldBytes || this.#send(nothing);
   }
 
   #send(events: Buffer): boolean {
-    const bytes = this.#guard ? this.#guard.push(events) : events;
+    const bytes = this.#guarded(this.#withHeld(events));
     return bytes.length === 0 || this.#output.write(bytes);
+  }
+
+  #withHeld(events: Buffer): Buffer {
+    if (this.#held.length === 0) return events;
+    const all = Buffer.concat([...this.#held, events]);
+    this.#held = [];
+    this.#heldBytes = 0;
+    return all;
+  }
+
+  #guarded(events: Buffer): Buffer {
+    return this.#guard ? this.#guard.push(events) : events;
   }
 }
 

@@ -11,6 +11,7 @@ import {
   type GatewayTimeouts,
   type InFlightBounds,
   type ModelCall,
+  type RetryBudgetRules,
   type Step,
 } from '../../src/gateway/index.ts';
 import { createHttp, type HttpServer, streamError } from '../../src/http/index.ts';
@@ -22,7 +23,9 @@ import { systemRandom } from '../../src/platform/random.ts';
 import { createSecretBox } from '../../src/platform/secret-box.ts';
 import {
   createRouting,
+  createTargetHealth,
   type GivenProvider,
+  type HealthRules,
   type ProviderKind,
   type ProviderSettings,
   type RouteCache,
@@ -75,6 +78,9 @@ export interface ModelPathOptions {
   readonly hooks?: GatewayHooks;
   readonly timeouts?: Partial<GatewayTimeouts>;
   readonly bounds?: Partial<InFlightBounds>;
+  readonly retryBudget?: Partial<RetryBudgetRules>;
+  /** When breakers open, and for how long. */
+  readonly health?: Partial<HealthRules>;
   readonly clock?: Clock;
   readonly spoolMaxBytes?: number;
   /** What routes of the strategy `least_latency` go by; nobody knows any when absent. */
@@ -110,6 +116,13 @@ export async function startModelPath(options: ModelPathOptions): Promise<ModelPa
     dataDir,
     ...(options.spoolMaxBytes === undefined ? {} : { spoolMaxBytes: options.spoolMaxBytes }),
   });
+  const health = createTargetHealth({
+    clock,
+    random: systemRandom,
+    log,
+    metrics,
+    ...(options.health ? { rules: options.health } : {}),
+  });
   const routing = createRouting({
     store: memoryStore(options),
     secretBox: createSecretBox(Buffer.alloc(32, 1), systemRandom),
@@ -117,22 +130,25 @@ export async function startModelPath(options: ModelPathOptions): Promise<ModelPa
     newId,
     random: systemRandom,
     log,
-    knowledge: { latencyMs: options.latencyMs ?? (() => null), estimate: costs.estimate },
+    knowledge: { latencyMs: options.latencyMs ?? health.latencyMs, estimate: costs.estimate },
     environmentProviders: Object.entries(options.providers ?? {}).map(givenProvider),
     subscribe: () => {},
   });
   const steps: { step: Step; call: ModelCall }[] = [];
   const gateway = createGateway({
     routing,
+    health,
     costs,
     clock,
     newId,
+    random: systemRandom,
     metrics,
     describeError: streamError,
     onStep: (step, call) => steps.push({ step, call }),
     ...(options.hooks ? { hooks: options.hooks } : {}),
     ...(options.timeouts ? { timeouts: options.timeouts } : {}),
     ...(options.bounds ? { bounds: options.bounds } : {}),
+    ...(options.retryBudget ? { retryBudget: options.retryBudget } : {}),
   });
   const principal = principalOfTest();
   const http = await createHttp({

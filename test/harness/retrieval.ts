@@ -131,9 +131,11 @@ export async function startRetrievalServer(
   });
   const gateway = createGateway({
     routing,
+    health: targetHealth,
     costs,
     clock,
     newId,
+    random: systemRandom,
     metrics,
     describeError: streamError,
     onStep: (step) => options.onStep?.(step),

@@ -1,8 +1,10 @@
 import { estimateTokensOfBytes } from '../../costs/index.ts';
+import type { JsonObject } from '../json-object.ts';
 import type { ReplyFacts, StreamReader } from '../model-call.ts';
 import { memberOpens, membersOf, stringLength } from './event-members.ts';
 import { lastSpan } from './json-spans.ts';
 import { responseModel } from './openai-reply.ts';
+import { carriesAnswer } from './openai-stream-opening.ts';
 import { readOpenAiUsage } from './openai-usage.ts';
 
 /** Members that carry what a model wrote. */
@@ -17,6 +19,8 @@ export class OpenAiStreamReader implements StreamReader {
   finished = false;
   failed = false;
   readonly #hidesUsageEvent: boolean;
+  /** Something of the answer has come; from here on nobody else can take over. */
+  #begun = false;
   #model: string | null = null;
   #rawUsage: string | null = null;
   #events = 0;
@@ -27,15 +31,25 @@ export class OpenAiStreamReader implements StreamReader {
     this.#hidesUsageEvent = hidesUsageEvent;
   }
 
-  read(event: string): 'pass' | 'drop' | 'end' {
+  read(event: string): 'pass' | 'hold' | 'drop' | 'end' {
     if (!event.startsWith('data:')) {
       const data = event.indexOf('\ndata:');
-      return data < 0 ? 'pass' : this.read(event.slice(data + 1));
+      if (data >= 0) return this.read(event.slice(data + 1));
+      return this.#begun ? 'pass' : 'hold';
     }
+    const verdict = this.#understand(event);
+    if (this.#begun || verdict !== 'pass') return verdict;
+    this.#begun = !this.failed && carriesAnswer(chunkOf(event));
+    return this.#begun ? 'pass' : 'hold';
+  }
+
+  /** @throws on an event that was cut short: its client could not read it either. */
+  #understand(event: string): 'pass' | 'drop' | 'end' {
     if (event.startsWith('[DONE]', event.charCodeAt(5) === 0x20 ? 6 : 5)) {
       this.finished = true;
       return 'end';
     }
+    if (!closesWhatItOpens(event)) throw new Error('an event of the stream is not whole');
     if (this.#events++ === 0) this.#readFirst(event);
     const choices = event.indexOf('"choices"');
     if (choices >= 0) {
@@ -86,6 +100,26 @@ export class OpenAiStreamReader implements StreamReader {
       return;
     }
   }
+}
+
+/**
+ * A broken line is found by its two ends: parsing every event would cost more than all the rest. Events of several lines
+ * are left to their reader: nobody sends them, and their lines need not be whole.
+ */
+function closesWhatItOpens(event: string): boolean {
+  if (event.charCodeAt(event.charCodeAt(5) === 0x20 ? 6 : 5) !== 0x7b) return true;
+  let last = event.indexOf('\n');
+  if (event.charCodeAt(last + 1) > 0x20) return true;
+  while (event.charCodeAt(last) <= 0x20) last--;
+  return event.charCodeAt(last) === 0x7d;
+}
+
+/** @throws SyntaxError when it is not JSON. */
+function chunkOf(event: string): JsonObject {
+  const data = event.split(/\r?\n/).filter((line) => line.startsWith('data:'));
+  const text = Buffer.from(data.map((line) => line.slice(5)).join('\n'), 'latin1').toString('utf8');
+  const chunk: unknown = text.trimStart().startsWith('{') ? JSON.parse(text) : null;
+  return typeof chunk === 'object' && chunk !== null ? (chunk as JsonObject) : {};
 }
 
 function parsed(text: string): unknown {

@@ -63,6 +63,8 @@ export function createHealthNews(deps: {
       } else {
         const leftMs = Math.min(news.openUntilMs - clock.now().getTime(), maxBelievedMs);
         if (leftMs > 0) breaker.openFor(leftMs, nowMs, news.named);
+        const key = news.key === null ? undefined : record.keys[news.key];
+        if (key) key.limited = news.named;
       }
     } finally {
       hearing = false;

@@ -55,6 +55,7 @@ function healthOfTest(given: { share?: HealthShare; fraction?: () => number } = 
 const failed: VisitEnd = { kind: 'failed', reason: 'answered 503' };
 const limited = (retryAfterMs: number | null): VisitEnd => ({
   kind: 'key_refused',
+  limit: true,
   reason: 'answered 429',
   retryAfterMs,
 });
@@ -102,6 +103,15 @@ describe('the health of a target', () => {
     expect((health.enter(target, [keys[1]]) as Refusal).refused).toBe('keys_tried');
     pass(4_000);
     expect(visit(target, [keys[1]]).key).toBe(keys[0]);
+  });
+
+  it('tells a refused credential from a limit', () => {
+    const { health, end } = healthOfTest();
+    const target = targetOf(providerOf());
+    for (let n = 0; n < 5; n++)
+      end(target, { kind: 'key_refused', limit: false, reason: 'answered 401', retryAfterMs: null });
+    expect(health.enter(target, [])).toEqual({ refused: 'credential', waitMs: 60_000 });
+    expect(health.status(target)).toMatchObject({ state: 'open', lastFailure: { reason: 'answered 401' } });
   });
 
   it('draws keys by their weights', () => {

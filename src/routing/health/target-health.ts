@@ -36,6 +36,10 @@ export interface TargetHealth {
   enter(target: Target, refused: readonly ProviderKey[]): Visit | Refusal;
   /** Whether an attempt could begin now; nothing changes. */
   admits(target: Target): boolean;
+  /** Milliseconds until its breaker, or that of one of its keys, lets an attempt begin; 0: now. */
+  waitMs(target: Target): number;
+  /** Attempts going on there. */
+  inFlight(target: Target): number;
   /**
    * 0: nothing speaks against it. 1: it has failed lately, or a probe is due: any other target is the better choice while
    * there is no room for retries. 2: of its last 25 attempts 5 or more failed, the last one within the time that a breaker
@@ -95,6 +99,11 @@ export function createTargetHealth(deps: TargetHealthDependencies): TargetHealth
       const { provider, target: record } = recordsOf(target);
       return provider.hasRoom() && record.openUntil(clock.monotonicMs()) === null;
     },
+    waitMs(target) {
+      const nowMs = clock.monotonicMs();
+      return Math.max(0, (recordsOf(target).target.openUntil(nowMs) ?? nowMs) - nowMs);
+    },
+    inFlight: (target) => recordsOf(target).target.inFlight,
     doubt: (target) => recordsOf(target).target.doubt(clock.monotonicMs()),
     latencyMs: (target) => recordsOf(target).target.latencyMs(),
     status: (target) => recordsOf(target).target.status(clock.monotonicMs(), clock.now()),

@@ -28,6 +28,8 @@ export interface KeyRecord {
   /** Its share of the calls. */
   readonly weight: number;
   readonly breaker: Breaker;
+  /** The last time that it was refused, that was for a limit. */
+  limited: boolean;
 }
 
 /** Share of a new value in the running mean: about the last ten count. */
@@ -67,7 +69,7 @@ export class TargetRecord {
     };
     this.breaker = newBreaker();
     const keys = provider.keys.length === 0 ? [null] : provider.keys;
-    this.keys = keys.map((key) => ({ key, weight: key?.weight ?? 1, breaker: newBreaker() }));
+    this.keys = keys.map((key) => ({ key, weight: key?.weight ?? 1, breaker: newBreaker(), limited: false }));
   }
 
   answered(ms: number, streamed: boolean): void {

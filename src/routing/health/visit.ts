@@ -9,10 +9,10 @@ import type { KeyRecord, TargetRecord } from './target-record.ts';
 /** Why no attempt at a target may begin now. */
 export interface Refusal {
   /**
-   * `open`: it has failed too often; `limited`: it named a time before which it takes no more, or refuses the keys;
+   * `open`: it has failed too often; `limited`: its limit is reached for each key; `credential`: it refuses the keys;
    * `full`: too many calls to its provider are in flight; `keys_tried`: this call has been refused with each of its keys.
    */
-  readonly refused: 'open' | 'limited' | 'full' | 'keys_tried';
+  readonly refused: 'open' | 'limited' | 'credential' | 'full' | 'keys_tried';
   /** Milliseconds until it may be worth while to ask again; null when that is not known. */
   readonly waitMs: number | null;
 }
@@ -26,8 +26,13 @@ export type VisitEnd =
   | { readonly kind: 'well' }
   /** @param reason in a few words that hold nothing of anyone's request, such as `answered 503`. */
   | { readonly kind: 'failed'; readonly reason: string }
-  /** It would not serve the key: a limit (until `retryAfterMs` have passed, when it said so) or a refused credential. */
-  | { readonly kind: 'key_refused'; readonly reason: string; readonly retryAfterMs: number | null }
+  /** It would not serve the key: a limit, until `retryAfterMs` have passed when it said so, or a refused credential. */
+  | {
+      readonly kind: 'key_refused';
+      readonly limit: boolean;
+      readonly reason: string;
+      readonly retryAfterMs: number | null;
+    }
   /** The attempt was given up for reasons of our own. */
   | { readonly kind: 'unknown' };
 
@@ -85,7 +90,9 @@ export class Visit {
         : chooseKey(target.keys, refused, nowMs, random);
     if (key) return new Visit(provider, target, key, clock, nowMs);
     const untilMs = target.openUntil(nowMs);
-    return untilMs === null ? keysTried : { refused: 'limited', waitMs: Math.max(0, untilMs - nowMs) };
+    if (untilMs === null) return keysTried;
+    const limited = target.keys.some((candidate) => candidate.limited);
+    return { refused: limited ? 'limited' : 'credential', waitMs: Math.max(0, untilMs - nowMs) };
   }
 
   /** The first of the answer is there. An open target is known to be well again from here on, however long the rest takes. */
@@ -119,6 +126,7 @@ export class Visit {
         break;
       case 'key_refused':
         breaker.abandoned(this.#pass);
+        this.#keyRecord.limited = how.limit;
         if (how.retryAfterMs === null) key.failed(this.#keyPass, nowMs);
         else key.openFor(Math.min(how.retryAfterMs, maxNamedMs), nowMs, true);
         break;
