@@ -11,6 +11,7 @@ import { present } from '../translation/present.ts';
 
 /** What this dialect calls what a provider may have no place for. */
 export const chatFieldNames: FieldNames = {
+  prompt: 'messages',
   maxOutputTokens: 'max_tokens',
   stopSequences: 'stop',
   topP: 'top_p',
@@ -52,6 +53,7 @@ const carried = [
 const leftOut = [
   'user',
   'safety_identifier',
+  // But for `kapa_thread_id`, which Kapa's wire reads.
   'metadata',
   'prompt_cache_key',
   'prompt_cache_retention',

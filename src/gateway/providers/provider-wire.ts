@@ -5,6 +5,7 @@ import type {
   LanguageModelV4CallOptions,
 } from '@ai-sdk/provider';
 import type { Provider, ProviderKey, Target } from '../../routing/index.ts';
+import type { JsonObject } from '../json-object.ts';
 import type { DialectName } from '../model-call.ts';
 import type { CallLimits } from '../translation/call-limits.ts';
 import type { UsageReader } from '../usage/usage-reader.ts';
@@ -33,8 +34,11 @@ export interface ModelConnection {
 
 export interface ChatWire {
   open(connection: ModelConnection): LanguageModelV4;
-  /** A call as the package wants it, where its place for something is not the usual one. */
-  adapt?(options: LanguageModelV4CallOptions, model: string): LanguageModelV4CallOptions;
+  /**
+   * A call as the package wants it, where its place for something is not the usual one.
+   * @param request the caller's body, for what only this kind of provider knows.
+   */
+  adapt?(options: LanguageModelV4CallOptions, model: string, request: JsonObject): LanguageModelV4CallOptions;
   /** What a call may ask of it. */
   readonly limits: CallLimits;
   readonly usage: UsageReader;

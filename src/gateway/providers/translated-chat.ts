@@ -28,7 +28,7 @@ export async function askChat(asked: Asked, translation: ChatTranslation): Promi
   const wire = providerWires[provider.kind].chat;
   if (wire === null) throw refusedFields(asked, [{ path: 'model', message: 'answers no chats' }]);
   const asIs = translation.readRequest(context.request);
-  const options = wire.adapt?.(asIs, modelName) ?? asIs;
+  const options = wire.adapt?.(asIs, modelName, context.request) ?? asIs;
   const connection = { provider, key, model: modelName, fetch: fetch.fetch };
   const names = translation.fieldNames ?? {};
   const problems = problemsOf(options, wire.limits, names, provider.kind, modelName);

@@ -5,11 +5,11 @@ import type {
 } from '@ai-sdk/provider';
 import type { FieldProblem } from '../../platform/errors.ts';
 
-/** What a call can ask for beside its messages, by the names of the neutral form. */
+/** What a call can ask for, by the names of the neutral form. */
 export type NeutralField =
   | Exclude<
       keyof LanguageModelV4CallOptions,
-      'prompt' | 'abortSignal' | 'headers' | 'includeRawChunks' | 'providerOptions'
+      'abortSignal' | 'headers' | 'includeRawChunks' | 'providerOptions'
     >
   | 'parallelToolCalls'
   | 'strictTools';
@@ -56,13 +56,12 @@ export function problemsOf(
     path: names[field] ?? field,
     message,
   }));
-  return [...missing, ...broken, ...fileProblems(options, limits, model)];
+  return [...missing, ...broken, ...fileProblems(options, limits, names, model)];
 }
 
 export function fieldsAsked(options: LanguageModelV4CallOptions): Set<string> {
-  const asked = new Set(
-    Object.entries(options).flatMap(([key, value]) => (value === undefined ? [] : [key])),
-  );
+  const given = Object.entries(options).filter(([, value]) => value !== undefined && !isEmptyList(value));
+  const asked = new Set(given.map(([key]) => key));
   const { openai, anthropic } = options.providerOptions ?? {};
   if (openai?.parallelToolCalls === false || anthropic?.disableParallelToolUse === true) {
     asked.add('parallelToolCalls');
@@ -73,14 +72,19 @@ export function fieldsAsked(options: LanguageModelV4CallOptions): Set<string> {
   return asked;
 }
 
+function isEmptyList(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 0;
+}
+
 function fileProblems(
   { prompt }: LanguageModelV4CallOptions,
   limits: CallLimits,
+  names: FieldNames,
   model: string,
 ): FieldProblem[] {
   return prompt.flatMap(filesIn).flatMap((file) => {
     const message = limits.refusesFile(file, model);
-    return message === null ? [] : [{ path: pathOf(file) ?? 'messages', message }];
+    return message === null ? [] : [{ path: pathOf(file) ?? names.prompt ?? 'messages', message }];
   });
 }
 

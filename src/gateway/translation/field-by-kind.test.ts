@@ -22,6 +22,7 @@ const models: readonly (readonly [ProviderKind, string])[] = [
   ['gemini', 'gemini-3-pro-preview'],
   ['bedrock', 'eu.anthropic.claude-sonnet-4-5-20250929-v1:0'],
   ['bedrock', 'amazon.nova-pro-v1:0'],
+  ['kapa', 'project-1'],
 ];
 
 const user = (content: unknown) => ({ messages: [{ role: 'user', content }] });

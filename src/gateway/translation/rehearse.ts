@@ -21,7 +21,9 @@ export async function rehearse(
     ({ warnings } = await wire.open({ ...connection, fetch }).doGenerate(options));
   } catch (error) {
     // There was no reply that could have been wrong, so it is the request.
-    return [{ path: 'messages', message: error instanceof Error ? error.message : String(error) }];
+    return [
+      { path: names.prompt ?? 'messages', message: error instanceof Error ? error.message : String(error) },
+    ];
   }
   return warnings.filter((warning) => !isAccepted(warning)).map((warning) => problemOf(warning, names));
 }
@@ -49,5 +51,8 @@ function problemOf(warning: SharedV4Warning, names: FieldNames): FieldProblem {
     const message = warning.details ?? 'cannot be asked of this model';
     return { path: names[field] ?? field, message };
   }
-  return { path: 'messages', message: 'message' in warning ? warning.message : 'cannot be carried' };
+  return {
+    path: names.prompt ?? 'messages',
+    message: 'message' in warning ? warning.message : 'cannot be carried',
+  };
 }
