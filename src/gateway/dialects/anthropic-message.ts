@@ -13,7 +13,7 @@ import { callSignatureBlock, thoughtBlock } from './anthropic-thoughts.ts';
 export function writeMessage(result: LanguageModelV4GenerateResult, context: ReplyContext): Buffer {
   const content = result.content.flatMap((part) => blocksOf(part, context.request));
   const message = {
-    ...emptyMessage(context),
+    ...emptyMessage({ ...context, model: result.response?.modelId ?? context.model }),
     content,
     stop_reason: stopReason(result.finishReason, content.some(isToolUse)),
     usage: messageUsage(result.usage),
