@@ -49,7 +49,10 @@ export interface Service {
   readonly options: FullOptions;
   readonly promptCache: PromptCache;
   pace(): Pace;
-  /** What every model call passes: the model list, the context window, the rate limits and the latency. */
-  admit(exchange: Exchange, model: string, promptTokens: number): Promise<void>;
+  /**
+   * What every call passes: the model list (unless `model` is undefined), the context window, the rate limits and the
+   * latency.
+   */
+  admit(exchange: Exchange, model: string | undefined, promptTokens: number): Promise<void>;
   answering(exchange: Exchange, model: string): Answering;
 }

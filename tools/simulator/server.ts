@@ -8,6 +8,8 @@ import { createFastChat } from './fast.ts';
 import { createFaults, type FaultInput, type FaultSchedule } from './faults.ts';
 import { gemini } from './gemini/provider.ts';
 import { createJournal, type JournalCall, type JournalTotals } from './journal.ts';
+import { createKapa } from './kapa/provider.ts';
+import { ollama } from './ollama/provider.ts';
 import { openAiFace } from './openai/face.ts';
 import { createOpenAi } from './openai/provider.ts';
 import { type Pace, type SimulatorOptions, withDefaults } from './options.ts';
@@ -53,7 +55,7 @@ export function createSimulator(given: SimulatorOptions): Simulator {
   const answer = createService({
     ...{ options, journal, faults, rateLimits, promptCache },
     pace: () => pace,
-    providers: [anthropic, gemini, bedrock, createAzure(), createOpenAi()],
+    providers: [anthropic, gemini, bedrock, createAzure(), ollama, createKapa(), createOpenAi()],
     defaultFace: openAiFace,
   });
   const fastChat = createFastChat({

@@ -107,10 +107,10 @@ export function createService(
     return own ? { fault: own, step: null } : faults.choose({ ...call, key });
   }
 
-  async function admit(exchange: Exchange, model: string, promptTokens: number): Promise<void> {
+  async function admit(exchange: Exchange, model: string | undefined, promptTokens: number): Promise<void> {
     const { call, fault } = exchange;
     const { face } = endpointOf(exchange.request);
-    if (options.models && !options.models.includes(model)) throw unknownModel(model);
+    if (model !== undefined && options.models?.includes(model) === false) throw unknownModel(model);
     if (promptTokens > options.contextTokens) throw promptTooLong(promptTokens, options.contextTokens);
     const reading = rateLimits.take(face.credential(exchange.request) ?? '', promptTokens);
     Object.assign(exchange.headers, face.limits(reading, options.now()));
