@@ -104,6 +104,7 @@ describe('the configuration', () => {
       loadConfig(environment).environmentProviders.map(({ apiKey }) => apiKey);
     expect(apiKeys(keys)).toEqual([]);
     expect(apiKeys({ AWS_REGION: 'us-east-1' })).toEqual([]);
+    expect(apiKeys({ ...keys, AWS_REGION: 'local' })).toEqual([]);
     expect(apiKeys({ ...keys, AWS_REGION: 'us-east-1' })).toEqual(['AKIATEST:secret-of-test']);
     expect(apiKeys({ ...keys, AWS_REGION: 'us-east-1', AWS_SESSION_TOKEN: 'session' })).toEqual([
       'AKIATEST:secret-of-test:session',
@@ -119,11 +120,12 @@ describe('the configuration', () => {
       KAPA_API_KEY: 'kapa-test',
     });
     expect(message).toMatch(/PORT must be a whole number/);
-    expect(message).toMatch(
-      /AZURE_OPENAI_BASE_URL must be set together with AZURE_OPENAI_API_KEY, for example/,
+    expect(message).toMatch(/AZURE_OPENAI_BASE_URL is needed for AZURE_OPENAI_API_KEY, for example/);
+    expect(message).toMatch(/AWS_REGION is needed for AWS_BEARER_TOKEN_BEDROCK/);
+    expect(problemsOf({ AWS_BEARER_TOKEN_BEDROCK: 'b', AWS_REGION: 'local' })).toMatch(
+      /AWS_REGION is needed/,
     );
-    expect(message).toMatch(/AWS_REGION must be set together with AWS_BEARER_TOKEN_BEDROCK/);
-    expect(message).toMatch(/KAPA_PROJECT_ID must be set together with KAPA_API_KEY/);
+    expect(message).toMatch(/KAPA_PROJECT_ID is needed for KAPA_API_KEY/);
   });
 
   it('has every variable in its documentation', () => {

@@ -83,10 +83,8 @@ const schema = z.object({
   GEMINI_API_KEY: key.optional(),
   AZURE_OPENAI_API_KEY: key.optional(),
   AZURE_OPENAI_BASE_URL: url(['http:', 'https:']).optional(),
-  AWS_REGION: z
-    .string()
-    .regex(/^[a-z]{2}(-[a-z]+)+-\d{1,2}$/, 'must be an AWS region')
-    .optional(),
+  // Checked where it is used: on many machines it is set for other programs, and not always to a region.
+  AWS_REGION: z.string().trim().optional(),
   AWS_BEARER_TOKEN_BEDROCK: key.optional(),
   AWS_ACCESS_KEY_ID: key.optional(),
   AWS_SECRET_ACCESS_KEY: key.optional(),

@@ -41,6 +41,9 @@ export const providerVariables = {
 
 export type ProviderVariables = { readonly [Name in keyof typeof providerVariables]?: string | undefined };
 
+/** It becomes a part of an address. */
+export const awsRegionPattern = /^[a-z]{2}(-[a-z]{1,20}){1,3}-\d{1,2}$/;
+
 /** @returns the providers whose variables are set, each at the address that its maker documents. */
 export function environmentProviders(given: ProviderVariables): ProviderFromEnvironment[] {
   const plain = (
@@ -68,22 +71,18 @@ export function environmentProviders(given: ProviderVariables): ProviderFromEnvi
  *   many machines have them for other purposes.
  */
 export function incompleteProviders(given: ProviderVariables): FieldProblem[] {
-  const needed: [keyof ProviderVariables, keyof ProviderVariables][] = [
-    ['AZURE_OPENAI_API_KEY', 'AZURE_OPENAI_BASE_URL'],
-    ['AWS_BEARER_TOKEN_BEDROCK', 'AWS_REGION'],
-    ['KAPA_API_KEY', 'KAPA_PROJECT_ID'],
-  ];
-  return needed.flatMap(([key, other]) =>
-    given[key] && !given[other]
-      ? [
-          {
-            path: other,
-            message: `must be set together with ${key}, for example ${other}=${providerVariables[other]}`,
-          },
-        ]
+  return partners.flatMap(({ key, other, form }) =>
+    given[key] && !form.test(given[other] ?? '')
+      ? [{ path: other, message: `is needed for ${key}, for example ${other}=${providerVariables[other]}` }]
       : [],
   );
 }
+
+const partners = [
+  { key: 'AZURE_OPENAI_API_KEY', other: 'AZURE_OPENAI_BASE_URL', form: /./ },
+  { key: 'AWS_BEARER_TOKEN_BEDROCK', other: 'AWS_REGION', form: awsRegionPattern },
+  { key: 'KAPA_API_KEY', other: 'KAPA_PROJECT_ID', form: /./ },
+] as const;
 
 function azure(given: ProviderVariables): ProviderFromEnvironment[] {
   const { AZURE_OPENAI_API_KEY: apiKey, AZURE_OPENAI_BASE_URL: address } = given;
@@ -99,7 +98,7 @@ function bedrock(given: ProviderVariables): ProviderFromEnvironment[] {
   const { AWS_ACCESS_KEY_ID: id, AWS_SECRET_ACCESS_KEY: secret, AWS_SESSION_TOKEN: session } = given;
   const signing = id && secret ? [id, secret, ...(session ? [session] : [])].join(':') : undefined;
   const apiKey = bearer ?? signing;
-  if (!apiKey || !awsRegion) return [];
+  if (!apiKey || !awsRegion || !awsRegionPattern.test(awsRegion)) return [];
   const baseUrl = `https://bedrock-runtime.${awsRegion}.amazonaws.com`;
   return [{ name: 'bedrock', kind: 'bedrock', baseUrl, apiKey, settings: { awsRegion } }];
 }

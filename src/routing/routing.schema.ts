@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { awsRegionPattern } from '../platform/environment-providers.ts';
 import { maxTiers, providerKinds, strategies } from './resolution.ts';
 
 const providerName = z
@@ -48,7 +49,7 @@ export const providerDescription = z
       .describe('Several keys in place of api_key'),
     aws_region: z
       .string()
-      .regex(/^[a-z]{2}(-[a-z]{1,20}){1,3}-\d{1,2}$/, 'must be an AWS region such as eu-central-1')
+      .regex(awsRegionPattern, 'must be an AWS region such as eu-central-1')
       .nullish()
       .describe('Kind `bedrock` only'),
     project_id: z
