@@ -249,14 +249,14 @@ describe('a translated exchange', () => {
   });
 
   it('holds the provider back while it is paused, and loses nothing', async () => {
-    const total = 60_000;
+    const total = 8_000;
     let written = 0;
     const delta = (n: number) =>
       sse([
         {
           type: 'content_block_delta',
           index: 0,
-          delta: { type: 'text_delta', text: `<${n}>${'.'.repeat(500)}` },
+          delta: { type: 'text_delta', text: `<${n}>${'.'.repeat(4_000)}` },
         },
       ]);
     server.answers((response) => {
@@ -275,7 +275,7 @@ describe('a translated exchange', () => {
     let seen = 0;
     const { exchange, over } = ask(true, {
       onData(told) {
-        told.text = told.text.slice(-1_000);
+        told.text = '';
         if (++seen !== 10) return;
         exchange.pause();
         paused();

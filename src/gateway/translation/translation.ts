@@ -31,6 +31,11 @@ export interface ChatTranslation {
   /** What this dialect calls the fields of the neutral form, for refusals that come once the provider is known. */
   readonly fieldNames?: FieldNames;
   /**
+   * Fields that this dialect makes every caller give, whatever they want: left out where a provider has no place for
+   * them, because nobody could leave them out themselves.
+   */
+  readonly mandatory?: readonly 'maxOutputTokens'[];
+  /**
    * @param request a body of this dialect.
    * @throws AppError `invalid` (422) whose `errors` name each field that has no place in the neutral form.
    */
