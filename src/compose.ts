@@ -39,6 +39,8 @@ import { createRedis } from './platform/redis.ts';
 import { createSecretBox } from './platform/secret-box.ts';
 import { createPlatformSettings, type PlatformSettings } from './platform/settings.ts';
 import {
+  cachedAnswersOfDocument,
+  createKnownAnswers,
   createLanceDbIndex,
   createRetrieval,
   embeddingModelFrom,
@@ -96,7 +98,10 @@ export async function compose(
   const notifications = createNotifications(foundation.databaseUrl, clock, log);
   const objects = createFileObjects(join(foundation.dataDirectory, 'objects'), newId);
   const jobs = createJobs({ url: foundation.databaseUrl, executorId: 'gatehouse', clock, log });
-  const redis = config.redisUrl === null ? null : createRedis({ url: config.redisUrl, clock, log });
+  const redis =
+    config.redisUrl === null
+      ? null
+      : createRedis({ url: config.redisUrl, timeoutMs: config.redisTimeoutMs, clock, log });
   const counter = (name: string, help: string) => new Counter({ name, help, registers: [metrics] });
 
   // Access
@@ -186,6 +191,7 @@ export async function compose(
     parse: parser.parse,
     indexNow: (tenantId) => retrieval.indexNow(tenantId),
     indexHolds: (tenantId, documentId) => retrieval.indexedPassages(tenantId, documentId),
+    derivedPlaces: [cachedAnswersOfDocument(cache)],
     clock,
     newId,
     log,
@@ -200,6 +206,12 @@ export async function compose(
     chat: gateway.models.chat,
     embed: gateway.models.embed,
     answerModelFor: routing.answerModelFor,
+    openKnownAnswer: createKnownAnswers({
+      store: cache,
+      knowledgeVersion: knowledge.knowledgeVersion,
+      modelVersion: routing.versionOf,
+      nowMs: () => clock.now().getTime(),
+    }),
     embeddingModelFor: (principal) =>
       embeddingModelFrom(routing.embeddingModelFor(principal), (route) =>
         routing

@@ -1,6 +1,6 @@
 import type { Database, DatabaseScope } from '../platform/database/database.ts';
 
-type Tables = { knowledge_versions: { tenant_id: string; version: string } };
+type Tables = { knowledge_versions: { tenant_id: string; version: bigint } };
 
 /** Reads the number that migrations/0008 keeps. */
 export function createKnowledgeVersionStore(database: Database) {
@@ -19,7 +19,7 @@ export function createKnowledgeVersionStore(database: Database) {
           .select('version')
           .where('tenant_id', '=', scope.tenantId)
           .executeTakeFirst();
-        return row?.version ?? '0';
+        return String(row?.version ?? 0n);
       }),
   };
 }

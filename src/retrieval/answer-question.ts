@@ -65,6 +65,7 @@ export function createAnswerQuestion(deps: AnswerQuestionDependencies): AnswerQu
   ): Promise<Answer> {
     const found = await findPassages(caller, question); // the index proposes, the database disposes
     if (model === null || found.passages.length === 0) {
+      turn?.pass();
       return settle(await quote(caller.principal, question, found, tell), found);
     }
     const told: AnswerEvent[] = [];
@@ -77,6 +78,7 @@ export function createAnswerQuestion(deps: AnswerQuestionDependencies): AnswerQu
       const draft = await askModel(caller, model, question, found, tellAndNote);
       const answer = { ...settle(draft, found), cache: turn?.note };
       if (answer.warnings.length === 0) turn?.keep({ answer, told }, documentsOf(found));
+      else turn?.pass();
       return answer;
     } catch (error) {
       return answerWithoutModel(error, caller, question, found, turn, tell);

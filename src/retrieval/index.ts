@@ -4,11 +4,12 @@ import type { Retrieval } from './retrieval.ts';
 import { searchRoutes } from './search.routes.ts';
 
 export type { Answer, AnswerQuestion, Question } from './answer.ts';
+export { cachedAnswersOfDocument } from './cached-answers-of-document.ts';
 export { evaluateFolder } from './evaluator/evaluate-folder.ts';
 export { reportText } from './evaluator/report-text.ts';
 export { createLanceDbIndex } from './index/lancedb-index.ts';
 export type { SearchIndex } from './index/search-index.ts';
-export { createKnownAnswers, documentTag } from './known-answers.ts';
+export { createKnownAnswers } from './known-answers.ts';
 export {
   type Caller,
   type Chat,

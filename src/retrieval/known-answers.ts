@@ -10,7 +10,7 @@ export interface KnownAnswer {
   readonly told: readonly AnswerEvent[];
 }
 
-/** One question's dealings with the answers that are known. Ends with `keep` or `release`. */
+/** One question's dealings with the answers that are known. Ends with `keep`, `pass` or `release`. */
 export interface AnswerTurn {
   readonly known: KnownAnswer | null;
   readonly note: CacheNote;
@@ -18,6 +18,9 @@ export interface AnswerTurn {
   keep(made: KnownAnswer, documentIds: readonly string[]): void;
   /** When the model failed: the same answer past its time, made from the very same documents. */
   stale(): KnownAnswer | null;
+  /** There is an answer and it is not kept: whoever waits for it goes on for itself. */
+  pass(): void;
+  /** There is no answer: one of those who wait makes it. A second ending is ignored. */
   release(): void;
 }
 
@@ -85,6 +88,7 @@ function answerTurn(turn: Turn, key: string, nowMs: () => number): AnswerTurn {
       const entry = turn.stale();
       return entry && from(entry, 'stale');
     },
+    pass: () => turn.releaseAll(),
     release: () => turn.release(),
   };
 }

@@ -91,6 +91,9 @@ export function createRouting(deps: RoutingDependencies) {
       const run = dryRun(call, { ...about, snapshot, knowledge: deps.knowledge });
       return { run, available: availableTo(snapshot, call.tenantId) };
     },
+    /** Changes with whatever decides what a model name stands for; null when it stands for nothing. */
+    versionOf: (principal: Pick<Principal, 'tenantId'>, model: string): string | null =>
+      snapshot.resolve(principal.tenantId, model)?.version ?? null,
     answerModelFor: (principal: Pick<Principal, 'tenantId'>) => answerModelOf(snapshot, principal.tenantId),
     embeddingModelFor: (principal: Pick<Principal, 'tenantId'>) =>
       embeddingModelOf(snapshot, principal.tenantId),

@@ -9,6 +9,7 @@ import {
   platformPrincipal,
   type Role,
 } from '../../src/access/index.ts';
+import type { AnswerStore } from '../../src/cache/index.ts';
 import { createCosts, createLedgerStore, createPriceCatalogue } from '../../src/costs/index.ts';
 import { createGateway, type Step, wayTo } from '../../src/gateway/index.ts';
 import { createHttp, type HttpServer, problemOf, streamError } from '../../src/http/index.ts';
@@ -22,6 +23,8 @@ import { createFileObjects } from '../../src/platform/objects.ts';
 import { systemRandom } from '../../src/platform/random.ts';
 import { createSecretBox } from '../../src/platform/secret-box.ts';
 import {
+  cachedAnswersOfDocument,
+  createKnownAnswers,
   createLanceDbIndex,
   createRetrieval,
   embeddingModelFrom,
@@ -80,6 +83,8 @@ export async function startRetrievalServer(
     dataDir?: string;
     /** A provider `sim` at this address; with it, routes can be put. */
     providerUrl?: string;
+    /** Keeps answers; the test starts and stops it. */
+    cache?: AnswerStore;
     /** Comes between retrieval and the index. */
     wrapIndex?: (index: SearchIndex) => SearchIndex;
     /** Comes between retrieval and the database. */
@@ -155,6 +160,7 @@ export async function startRetrievalServer(
     }),
     indexNow: (tenantId) => retrieval.indexNow(tenantId),
     indexHolds: (tenantId, documentId) => retrieval.indexedPassages(tenantId, documentId),
+    derivedPlaces: options.cache ? [cachedAnswersOfDocument(options.cache)] : [],
     clock,
     newId,
     log,
@@ -170,6 +176,16 @@ export async function startRetrievalServer(
     chat: gateway.models.chat,
     embed: gateway.models.embed,
     answerModelFor: routing.answerModelFor,
+    ...(options.cache
+      ? {
+          openKnownAnswer: createKnownAnswers({
+            store: options.cache,
+            knowledgeVersion: knowledge.knowledgeVersion,
+            modelVersion: routing.versionOf,
+            nowMs: () => clock.now().getTime(),
+          }),
+        }
+      : {}),
     embeddingModelFor: (principal) =>
       embeddingModelFrom(routing.embeddingModelFor(principal), (route) =>
         routing
