@@ -3,6 +3,7 @@ import type { Fault } from './faults.ts';
 import type { JournalCall } from './journal.ts';
 import { spoiledMark } from './model-call.ts';
 import { ProviderError } from './provider-error.ts';
+import type { RateLimitReading } from './rate-limits.ts';
 
 /** One request being answered: its socket side, its journal entry and the fault it has met. */
 export interface Exchange {
@@ -11,6 +12,10 @@ export interface Exchange {
   readonly call: JournalCall;
   /** To be called when the journal entry has changed, for those who wait on it. */
   readonly changed: () => void;
+  /** The key that came, as it came. */
+  key: string | undefined;
+  /** What a rate limit leaves, in the provider's own headers. */
+  readonly limitHeaders: (reading: RateLimitReading, now: number) => Record<string, string>;
   fault: Fault | undefined;
   /** Headers on every reply of this exchange. */
   headers: Record<string, string>;

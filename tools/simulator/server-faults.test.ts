@@ -188,6 +188,11 @@ test('another process drives it over HTTP', async () => {
   });
   await expect(client.chat.completions.create(asked)).rejects.toMatchObject({ status: 503 });
   expect((await control('POST', 'faults', { kind: 'explode' })).status).toBe(400);
+  const steps = { model: 'shaky', steps: ['unavailable', null] };
+  expect(await (await control('POST', 'schedule', steps)).json()).toMatchObject({
+    schedules: [{ model: 'shaky', steps: [{ kind: 'unavailable' }, null], repeat: false, met: 0 }],
+  });
+  expect(await (await control('DELETE', 'schedule')).json()).toEqual({ schedules: [] });
   await control('DELETE', 'faults');
   await client.chat.completions.create(asked);
   const journal = (await (await control('GET', 'journal?limit=1')).json()) as {

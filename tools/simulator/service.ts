@@ -64,6 +64,8 @@ export function createService(
     const exchange: Exchange = {
       ...{ request, response, call, headers: face.headers(requestId) },
       changed: journal.changed,
+      key: face.credential(request),
+      limitHeaders: face.limits,
       fault: undefined,
       broken: false,
     };
@@ -76,20 +78,19 @@ export function createService(
   }
 
   async function serve(exchange: Exchange, endpoint: Endpoint): Promise<void> {
-    const { request, call } = exchange;
+    const { request, call, key } = exchange;
+    call.keySuffix = key?.slice(-4) ?? null;
     const bytes = await readBody(request);
     call.requestBytes = bytes.length;
     if (bytes.length > 0) call.requestHash = digestOf(bytes);
     if (options.keepBodies) call.requestBody = bytes.toString('utf8', 0, Math.min(bytes.length, maxKeptBody));
-    const key = endpoint.face.credential(request);
-    call.keySuffix = key?.slice(-4) ?? null;
     const accepted = key !== undefined && (acceptedKeys?.has(key) || endpoint.face.accepts?.(key));
     if (acceptedKeys && !accepted) throw wrongKey();
     endpoint.face.check?.(request, bytes);
     const body = request.method === 'POST' ? parseJson(bytes) : undefined;
     call.model = endpoint.model ?? (typeof body?.model === 'string' ? body.model : null);
     call.stream = endpoint.stream ?? body?.stream === true;
-    const { fault, step } = faultOf(exchange, key);
+    const { fault, step } = faultOf(exchange);
     Object.assign(exchange, { fault });
     Object.assign(call, { fault: fault?.kind ?? null, step });
     exchange.changed();
@@ -99,21 +100,17 @@ export function createService(
     await endpoint.serve(exchange, body ?? {}, service);
   }
 
-  function faultOf(
-    { request, call }: Exchange,
-    key: string | undefined,
-  ): { fault: Fault | undefined; step: number | null } {
+  function faultOf({ request, call, key }: Exchange): { fault: Fault | undefined; step: number | null } {
     const own = headerFault(request);
     return own ? { fault: own, step: null } : faults.choose({ ...call, key });
   }
 
   async function admit(exchange: Exchange, model: string | undefined, promptTokens: number): Promise<void> {
     const { call, fault } = exchange;
-    const { face } = endpointOf(exchange.request);
     if (model !== undefined && options.models?.includes(model) === false) throw unknownModel(model);
     if (promptTokens > options.contextTokens) throw promptTooLong(promptTokens, options.contextTokens);
-    const reading = rateLimits.take(face.credential(exchange.request) ?? '', promptTokens);
-    Object.assign(exchange.headers, face.limits(reading, options.now()));
+    const reading = rateLimits.take(exchange.key ?? '', promptTokens);
+    Object.assign(exchange.headers, exchange.limitHeaders(reading, options.now()));
     if (reading.exceeded) throw rateLimited(reading.exceeded.retryAfterS, reading.exceeded.limitedBy);
     const late =
       fault?.kind === 'slow-headers' || (fault?.kind === 'slow-first-token' && !call.stream)

@@ -34,7 +34,7 @@ async function serveMessages(exchange: Exchange, body: JsonObject, service: Serv
   const saying = composeSaying(asked, answering, seedOfCall(asked, answering.seed));
   call.replyId = `msg_sim_${answering.seed}_${call.number}`;
   noteToolCall(exchange, saying, toolUseId(saying.callId));
-  const owner = `${anthropicFace.credential(exchange.request)}\n${asked.model}`;
+  const owner = `${exchange.key}\n${asked.model}`;
   const cached = cacheUse(service.promptCache, owner, asked, answering.cachedTokens);
   const served = { ...servedBy(asked.prompt, [saying]), ...cached };
   const bill: Bill = { served, wireUsage: messageUsage };

@@ -33,7 +33,7 @@ function serveConverse(model: string, stream: boolean): Endpoint['serve'] {
     await service.admit(exchange, model, asked.prompt.all);
     const answering = service.answering(exchange, model);
     const saying = composeSaying(asked, answering, seedOfCall(asked, answering.seed));
-    const owner = `${bedrockFace.credential(exchange.request)}\n${model}`;
+    const owner = `${exchange.key}\n${model}`;
     const cached = cacheUse(service.promptCache, owner, asked, answering.cachedTokens);
     const bill: Bill = {
       served: { ...servedBy(asked.prompt, [saying]), ...cached },
