@@ -10,6 +10,7 @@ import { AnthropicStreamWriter } from './anthropic-stream-writer.ts';
 export const anthropicTranslation: ChatTranslation = {
   kind: 'chat',
   fieldNames: anthropicFieldNames,
+  mandatory: ['maxOutputTokens'],
   readRequest(request) {
     const fields = new FieldReader();
     const prompt = readAnthropicPrompt(request, fields);

@@ -1,9 +1,7 @@
 import type {
   LanguageModelV4Citation,
-  LanguageModelV4FinishReason,
   LanguageModelV4Source,
   LanguageModelV4StreamPart,
-  LanguageModelV4Usage,
   SharedV4ProviderMetadata,
 } from '@ai-sdk/provider';
 import type { JsonObject } from '../json-object.ts';
@@ -22,7 +20,7 @@ import {
   signatureItem,
   type ToolCallOfModel,
 } from './openai-responses-items.ts';
-import { itemStatusOf, responseOf } from './openai-responses-reply.ts';
+import { type Ended, itemStatusOf, responseOf } from './openai-responses-reply.ts';
 import { customToolsOf } from './openai-responses-tools.ts';
 
 interface OpenMessage {
@@ -67,7 +65,7 @@ export class ResponseEvents implements TranslatedStream {
   #modelId: string | undefined;
   /** Sources that came before any text. */
   #sources: LanguageModelV4Source[] = [];
-  #ended: { finishReason: LanguageModelV4FinishReason; usage: LanguageModelV4Usage } | null = null;
+  #ended: Ended | null = null;
   #events: string[] = [];
 
   constructor(context: ReplyContext) {
@@ -125,7 +123,7 @@ export class ResponseEvents implements TranslatedStream {
         this.#source(part);
         return;
       case 'finish':
-        this.#finish(part.finishReason, part.usage);
+        this.#finish(part);
         return;
       case 'error':
         this.#fail(part.error);
@@ -316,12 +314,12 @@ export class ResponseEvents implements TranslatedStream {
     this.#emit('response.content_part.done', { ...placeOf(message), part: text });
   }
 
-  #finish(finishReason: LanguageModelV4FinishReason, usage: LanguageModelV4Usage): void {
-    const status = itemStatusOf(finishReason);
+  #finish(ended: Ended): void {
+    const status = itemStatusOf(ended.finishReason);
     this.#close(status);
     for (const call of this.#calls.values()) this.#callDone(call, call.input, 'incomplete');
     this.#calls.clear();
-    this.#ended = { finishReason, usage };
+    this.#ended = ended;
     // A reply without any content has its beginning, too.
     this.#begin();
   }

@@ -8,6 +8,7 @@ import type {
 import type { JsonObject } from '../json-object.ts';
 import type { ReplyContext } from '../translation/translation.ts';
 import { recordOf } from '../usage/token-counts.ts';
+import { threadOf } from './openai-chat-reply.ts';
 import {
   annotationOf,
   callItem,
@@ -24,10 +25,12 @@ import { customToolsOf } from './openai-responses-tools.ts';
 
 /** A whole reply as a response object. */
 export function writeResponse(result: LanguageModelV4GenerateResult, context: ReplyContext): JsonObject {
-  const { finishReason, usage, content, response } = result;
-  const output = outputOf(content, context, itemStatusOf(finishReason));
-  return responseOf(context, response?.modelId, output, { finishReason, usage });
+  const output = outputOf(result.content, context, itemStatusOf(result.finishReason));
+  return responseOf(context, result.response?.modelId, output, result);
 }
+
+/** What is known of a reply at its end. */
+export type Ended = Pick<LanguageModelV4GenerateResult, 'finishReason' | 'usage' | 'providerMetadata'>;
 
 /**
  * The response object around its output, with what it repeats of the request.
@@ -38,7 +41,7 @@ export function responseOf(
   { callId, model, createdAt, request }: ReplyContext,
   modelId: string | undefined,
   output: readonly JsonObject[],
-  ended: { readonly finishReason: LanguageModelV4FinishReason; readonly usage: LanguageModelV4Usage } | null,
+  ended: Ended | null,
 ): JsonObject {
   const { effort, summary } = recordOf(request.reasoning);
   const { format, verbosity } = recordOf(request.text);
@@ -72,7 +75,7 @@ export function responseOf(
     truncation: 'disabled',
     usage: ended === null ? null : usageOf(ended.usage),
     user: request.user ?? null,
-    metadata: request.metadata ?? {},
+    metadata: { ...recordOf(request.metadata), ...threadOf(ended?.providerMetadata).metadata },
   };
 }
 

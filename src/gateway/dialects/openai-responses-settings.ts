@@ -7,6 +7,7 @@ import { readTools } from './openai-responses-tools.ts';
 
 /** What this dialect calls what a provider may have no place for. */
 export const responsesFieldNames: FieldNames = {
+  prompt: 'input',
   maxOutputTokens: 'max_output_tokens',
   topP: 'top_p',
   responseFormat: 'text.format',

@@ -28,7 +28,8 @@ export async function askChat(asked: Asked, translation: ChatTranslation): Promi
   const wire = providerWires[provider.kind].chat;
   if (wire === null) throw refusedFields(asked, [{ path: 'model', message: 'answers no chats' }]);
   const asIs = translation.readRequest(context.request);
-  for (const field of translation.mandatory ?? []) if (wire.limits.without.includes(field)) delete asIs[field];
+  for (const field of translation.mandatory ?? [])
+    if (wire.limits.without.includes(field)) delete asIs[field];
   const options = wire.adapt?.(asIs, modelName, context.request) ?? asIs;
   const connection = { provider, key, model: modelName, fetch: fetch.fetch };
   const names = translation.fieldNames ?? {};
