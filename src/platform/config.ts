@@ -21,6 +21,7 @@ const examples: Record<string, string> = {
   DATABASE_POOL_MAX: '50',
   DATABASE_STATEMENT_TIMEOUT_MS: '5000',
   REDIS_URL: 'rediss://gatehouse:secret@redis.internal:6379',
+  REDIS_TIMEOUT_MS: '50',
   GATEHOUSE_CACHE_BYTES: '67108864',
   GATEHOUSE_CACHE_REDIS_BYTES: '268435456',
   GATEHOUSE_CACHE_TTL_SECONDS: '3600',
@@ -59,6 +60,7 @@ const schema = z.object({
   DATABASE_POOL_MAX: wholeNumber(1, 1_000).optional(),
   DATABASE_STATEMENT_TIMEOUT_MS: wholeNumber(100, 600_000).default(5_000),
   REDIS_URL: url(['redis:', 'rediss:']).optional(),
+  REDIS_TIMEOUT_MS: wholeNumber(5, 5_000).default(50),
   GATEHOUSE_CACHE_BYTES: wholeNumber(1024 ** 2, 64 * 1024 ** 3).default(64 * 1024 ** 2),
   GATEHOUSE_CACHE_REDIS_BYTES: wholeNumber(1024 ** 2, 1024 ** 4).default(256 * 1024 ** 2),
   GATEHOUSE_CACHE_TTL_SECONDS: wholeNumber(1, 86_400).default(3_600),
@@ -118,6 +120,8 @@ export interface Config {
   readonly statementTimeoutMs: number;
   /** Absent: what instances would share stays in this process. Holds a password: never to be logged. */
   readonly redisUrl: string | null;
+  /** How long one command may take before it is done without. */
+  readonly redisTimeoutMs: number;
   readonly cache: CacheConfig;
   /** 32 bytes; absent: read from, or generated into, the data directory. */
   readonly masterKey: Buffer | null;
@@ -174,6 +178,7 @@ export function loadConfig(environment: Environment = process.env): Config {
     databasePool: poolSizes(v.DATABASE_POOL_MIN, v.DATABASE_POOL_MAX ?? (v.DATABASE_URL ? 50 : 20)),
     statementTimeoutMs: v.DATABASE_STATEMENT_TIMEOUT_MS,
     redisUrl: v.REDIS_URL ?? null,
+    redisTimeoutMs: v.REDIS_TIMEOUT_MS,
     cache: {
       maxBytes: v.GATEHOUSE_CACHE_BYTES,
       maxRedisBytesPerTenant: v.GATEHOUSE_CACHE_REDIS_BYTES,

@@ -65,8 +65,9 @@ const pauseMs = 250;
 
 export function createRedis(deps: RedisLinkDependencies): RedisLink {
   const { clock } = deps;
-  const commands = connectionTo(deps, deps.timeoutMs ?? defaultTimeoutMs);
-  const messages = connectionTo(deps, silenceMs);
+  const timeoutMs = deps.timeoutMs ?? defaultTimeoutMs;
+  const commands = connectionTo(deps);
+  const messages = connectionTo(deps);
   const subscriptions: {
     channel: string;
     onMessage: (message: string) => void;
@@ -88,28 +89,27 @@ export function createRedis(deps: RedisLinkDependencies): RedisLink {
 
   const isPaused = () => clock.monotonicMs() < pausedUntilMs;
 
-  const send = async (name: string, args: readonly RedisArgument[]): Promise<unknown> => {
-    if (commands.status !== 'ready') throw new RedisAway('Redis is not connected.');
-    if (isPaused()) throw new RedisAway('Redis did not answer lately.');
-    if (pending >= maxPending) throw new RedisAway('Too many commands wait for Redis.');
+  const send = (name: string, args: readonly RedisArgument[]): Promise<unknown> => {
+    if (commands.status !== 'ready') return Promise.reject(new RedisAway('Redis is not connected.'));
+    if (isPaused()) return Promise.reject(new RedisAway('Redis did not answer lately.'));
+    if (pending >= maxPending) return Promise.reject(new RedisAway('Too many commands wait for Redis.'));
     pending++;
-    try {
-      const reply = await commands.callBuffer(name, ...args);
-      failuresInARow = 0;
-      return reply;
-    } catch (error) {
-      // What Redis itself refuses is an answer; everything else means that there was none.
-      if (error instanceof Error && error.name === 'ReplyError') {
-        if (!/^(?:LOADING|MASTERDOWN|READONLY|CLUSTERDOWN|TRYAGAIN|OOM|BUSY|MISCONF)/.test(error.message))
-          throw error;
-      } else if (++failuresInARow >= failuresBeforePause) {
+    return withinTime(commands.callBuffer(name, ...args), timeoutMs, () => pending--).then(
+      (reply) => {
         failuresInARow = 0;
-        pausedUntilMs = clock.monotonicMs() + pauseMs;
-      }
-      throw new RedisAway('Redis did not answer.', error);
-    } finally {
-      pending--;
-    }
+        return reply;
+      },
+      (error) => {
+        // What Redis itself refuses is an answer; everything else means that there was none.
+        if (isReplyError(error)) {
+          if (!notNow.test(error.message)) throw error;
+        } else if (++failuresInARow >= failuresBeforePause) {
+          failuresInARow = 0;
+          pausedUntilMs = clock.monotonicMs() + pauseMs;
+        }
+        throw new RedisAway('Redis did not answer.', error);
+      },
+    );
   };
 
   commands.on('ready', () => {
@@ -178,7 +178,31 @@ export function createRedis(deps: RedisLinkDependencies): RedisLink {
   };
 }
 
-function connectionTo({ url, log }: RedisLinkDependencies, commandTimeout: number): Redis {
+/** Redis says that it cannot serve at the moment, which is no fault of the command. */
+const notNow = /^(?:LOADING|MASTERDOWN|READONLY|CLUSTERDOWN|TRYAGAIN|OOM|BUSY|MISCONF)/;
+
+function isReplyError(error: unknown): error is Error {
+  return error instanceof Error && error.name === 'ReplyError';
+}
+
+/**
+ * Ends the waiting when the time is up. Not before what has arrived was read: while this process is busy, replies wait
+ * in the socket, and a quick Redis would be taken for a slow one.
+ * @param onReply called when there is a reply after all, however late.
+ */
+function withinTime(reply: Promise<unknown>, ms: number, onReply: () => void): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      setImmediate(() => reject(new RedisAway(`Redis took longer than ${ms} ms.`)));
+    }, ms);
+    reply.then(resolve, reject).finally(() => {
+      clearTimeout(timer);
+      onReply();
+    });
+  });
+}
+
+function connectionTo({ url, log }: RedisLinkDependencies): Redis {
   const redis = new Redis(url, {
     // Replies of one shape, whatever the server would rather speak.
     protocol: 2,
@@ -190,7 +214,6 @@ function connectionTo({ url, log }: RedisLinkDependencies, commandTimeout: numbe
     autoResubscribe: false,
     connectTimeout: connectTimeoutMs,
     socketTimeout: silenceMs,
-    commandTimeout,
     retryStrategy: (attempt) => Math.min(lastRetryMs, firstRetryMs * 2 ** Math.min(attempt, 10)),
   });
   let wasReady: boolean | null = null;
