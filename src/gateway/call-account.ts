@@ -220,7 +220,7 @@ export class CallAccount {
     const told = this.facts?.usage;
     if (told) return { usage: told, estimated: this.facts?.outputEstimated === true };
     if (!this.mayBeCharged) return { usage: noUsage, estimated: false };
-    const inputTokens = this.#call.request.estimateInputTokens();
+    const inputTokens = this.target === null ? 0 : this.#call.request.estimateInputTokens(this.target);
     const outputTokens = this.facts?.estimateOutputTokens() ?? 0;
     return { usage: { ...noUsage, inputTokens, outputTokens }, estimated: true };
   }

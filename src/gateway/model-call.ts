@@ -50,8 +50,8 @@ export interface DialectRequest {
   readonly hidesUsageEvent: boolean;
   /** The caller's headers that go to a provider that speaks this dialect: names and values in turn. Absent: none. */
   readonly passedHeaders?: readonly string[];
-  /** Tokens of the request by our own estimate, for where the provider does not tell. */
-  estimateInputTokens(): number;
+  /** Tokens of the request by our own estimate, for where this target's provider does not tell. */
+  estimateInputTokens(target: Target): number;
 }
 
 /** What a dialect understood of a request over HTTP. */

@@ -96,10 +96,13 @@ describe('a request on its way to Anthropic', () => {
       source: { type: 'base64', media_type: 'application/pdf', data: 'A'.repeat(1e5) },
     };
     const estimate = (content: unknown, more = {}) =>
-      read({ ...hello, ...more, messages: [{ role: 'user', content }] }).estimateInputTokens();
+      read({ ...hello, ...more, messages: [{ role: 'user', content }] }).estimateInputTokens({
+        provider: { kind: 'anthropic' },
+        model: 'claude-sonnet-4-5',
+      } as Target);
     expect(estimate('four tokens or so')).toBe(9);
     expect(estimate([{ type: 'text', text: 'four tokens or so' }])).toBe(9);
-    expect(estimate([image])).toBe(1_572);
+    expect(estimate([image])).toBe(1_403);
     // Two pages' worth of bytes.
     expect(estimate([pdf])).toBe(6_004);
     expect(estimate('', { system: 'x'.repeat(40), tools: [{ name: 'f' }] })).toBe(4 + 10 + 4);

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Target } from '../../routing/index.ts';
 import type { JsonObject } from '../json-object.ts';
 import type { CallerRequest } from '../model-call.ts';
+import { pictureCounter } from '../usage/image-tokens.ts';
 import { recordOf } from '../usage/token-counts.ts';
 import { estimateMessagesInput } from './anthropic-estimate.ts';
 import { markedBytes, withoutMarkedThoughts } from './anthropic-thoughts.ts';
@@ -58,8 +59,8 @@ class PassedMessages implements CallerRequest {
     return parseBody(this.bytes);
   }
 
-  estimateInputTokens(): number {
-    return estimateMessagesInput(this.parsed());
+  estimateInputTokens(target: Target): number {
+    return estimateMessagesInput(this.parsed(), pictureCounter(target));
   }
 
   bodyFor(target: Target): Buffer {

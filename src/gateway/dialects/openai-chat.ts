@@ -13,7 +13,7 @@ export const openAiChat: Dialect = {
   translation: openAiChatTranslation,
   // The longest answers are some 400 KB; pictures and speech in a reply may reach tens of megabytes.
   maxReplyBytes: 64 * 1024 * 1024,
-  readReply: (body) => readOpenAiReply(body, estimateChatOutput),
+  readReply: (body) => readOpenAiReply(body, 'choices', estimateChatOutput),
   readStream: (hidesUsageEvent) => new OpenAiStreamReader(hidesUsageEvent),
 };
 

@@ -13,7 +13,7 @@ export const openAiEmbeddings: Dialect = {
   translation: openAiEmbeddingsTranslation,
   // 2,048 inputs, the API's limit, of 3,072 dimensions come to about 70 MB as decimal numbers.
   maxReplyBytes: 96 * 1024 * 1024,
-  readReply: (body) => readOpenAiReply(body, () => 0),
+  readReply: (body) => readOpenAiReply(body, 'data', () => 0),
   readStream: (hidesUsageEvent) => new OpenAiStreamReader(hidesUsageEvent),
 };
 

@@ -1,19 +1,18 @@
 import { estimateTokens } from '../../costs/index.ts';
+import { type PictureCounter, pictureAt } from '../usage/image-tokens.ts';
 
-/**
- * Tokens of a picture where its size is not known: what OpenAI's rule gives for 1024 × 1024 in high detail, 85 for the
- * picture and 170 for each of its four tiles (https://platform.openai.com/docs/guides/images-vision).
- */
-export const imageTokens = 765;
 /** What the chat format adds around each message, by OpenAI's cookbook on counting tokens. */
 export const tokensPerMessage = 3;
 
 type Json = Readonly<Record<string, unknown>>;
 
 /** Tokens of a chat request by our own estimate: texts, tool definitions and pictures, never the bytes of a picture. */
-export function estimateChatInput(request: Json): number {
+export function estimateChatInput(request: Json, countPicture: PictureCounter): number {
   const messages = Array.isArray(request.messages) ? request.messages : [];
-  const ofMessages = messages.reduce((total: number, message: unknown) => total + ofMessage(message), 0);
+  const ofMessages = messages.reduce(
+    (total: number, message: unknown) => total + ofMessage(message, countPicture),
+    0,
+  );
   const tools = request.tools === undefined ? 0 : estimateTokens(JSON.stringify(request.tools));
   return ofMessages + tools;
 }
@@ -42,19 +41,24 @@ export function estimateEmbeddingsInput(request: Json): number {
   }, 0);
 }
 
-function ofMessage(message: unknown): number {
+function ofMessage(message: unknown, countPicture: PictureCounter): number {
   if (!isRecord(message)) return 0;
   const { content } = message;
   const tools = message.tool_calls === undefined ? 0 : estimateTokens(JSON.stringify(message.tool_calls));
   if (typeof content === 'string') return tokensPerMessage + tools + estimateTokens(content);
   if (!Array.isArray(content)) return tokensPerMessage + tools;
-  return content.reduce((total: number, part: unknown) => total + ofPart(part), tokensPerMessage + tools);
+  return content.reduce(
+    (total: number, part: unknown) => total + ofPart(part, countPicture),
+    tokensPerMessage + tools,
+  );
 }
 
-function ofPart(part: unknown): number {
+function ofPart(part: unknown, countPicture: PictureCounter): number {
   if (!isRecord(part)) return 0;
   if (typeof part.text === 'string') return estimateTokens(part.text);
-  return part.type === 'image_url' ? imageTokens : 0;
+  if (part.type !== 'image_url') return 0;
+  const { image_url: given } = part;
+  return countPicture(isRecord(given) ? pictureAt(given.url, given.detail) : pictureAt(given));
 }
 
 function isRecord(value: unknown): value is Json {

@@ -1,6 +1,7 @@
 import type { Provider, Target } from '../../routing/index.ts';
 import type { JsonObject } from '../json-object.ts';
 import type { DialectRequest } from '../model-call.ts';
+import { pictureCounter } from '../usage/image-tokens.ts';
 import { estimateChatInput, estimateEmbeddingsInput } from './openai-estimate.ts';
 import { sendsUsageUnasked } from './openai-request.ts';
 
@@ -30,8 +31,8 @@ export function ownChatRequest(chat: OwnChat): DialectRequest {
       }),
     );
   };
-  return ownRequest(bodyOf, chat.model, chat.maxTokens ?? null, () =>
-    estimateChatInput({ messages: chat.messages }),
+  return ownRequest(bodyOf, chat.model, chat.maxTokens ?? null, (target) =>
+    estimateChatInput({ messages: chat.messages }, pictureCounter(target)),
   );
 }
 
@@ -50,7 +51,7 @@ function ownRequest(
   bodyOf: (model: string, provider: Provider | null) => Buffer,
   model: string,
   outputBound: number | null,
-  estimateInputTokens: () => number,
+  estimateInputTokens: (target: Target) => number,
 ): DialectRequest {
   const bytes = bodyOf(model, null);
   return {

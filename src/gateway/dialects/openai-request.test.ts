@@ -96,7 +96,7 @@ describe('a chat request', () => {
     const content = [{ type: 'text', text: 'What is this?' }, image];
     const estimate = read(
       JSON.stringify({ model: 'm', messages: [{ role: 'user', content }] }),
-    ).estimateInputTokens();
+    ).estimateInputTokens({ provider: { kind: 'openai' }, model: 'gpt-4o' } as Target);
     expect(estimate).toBeGreaterThan(700);
     expect(estimate).toBeLessThan(900);
   });

@@ -1,6 +1,7 @@
 import type { Provider, Target } from '../../routing/index.ts';
 import type { JsonObject } from '../json-object.ts';
 import type { DialectRequest } from '../model-call.ts';
+import { type PictureCounter, pictureCounter } from '../usage/image-tokens.ts';
 import { findMembers, lastSpan, type Span, splice } from './json-spans.ts';
 import { parseBody, type RequestBody, readRequestBody } from './request-body.ts';
 
@@ -14,7 +15,7 @@ export interface RequestRules {
   readonly mayStream: boolean;
   /** Throws AppError `bad_request` on a field that the gateway depends on. */
   check(request: JsonObject): void;
-  estimateInputTokens(request: JsonObject): number;
+  estimateInputTokens(request: JsonObject, countPicture: PictureCounter): number;
   /** Whether it may be sent twice; see `DialectRequest.repeatable`. Absent: always. */
   isRepeatable?(request: JsonObject): boolean;
 }
@@ -78,8 +79,8 @@ class PassedRequest implements OpenAiRequest {
     return parseBody(this.bytes);
   }
 
-  estimateInputTokens(): number {
-    return this.#rules.estimateInputTokens(this.parsed());
+  estimateInputTokens(target: Target): number {
+    return this.#rules.estimateInputTokens(this.parsed(), pictureCounter(target));
   }
 
   bodyFor(target: Target): Buffer {

@@ -2,6 +2,7 @@ import { AppError } from '../../platform/errors.ts';
 import type { Target } from '../../routing/index.ts';
 import type { JsonObject } from '../json-object.ts';
 import type { DialectRequest } from '../model-call.ts';
+import { pictureCounter } from '../usage/image-tokens.ts';
 import { recordOf } from '../usage/token-counts.ts';
 import { elementsOf, findMembers, lastSpan, type Span, splice } from './json-spans.ts';
 import { estimateResponsesInput } from './openai-responses-estimate.ts';
@@ -77,8 +78,8 @@ class PassedResponsesRequest implements ResponsesRequest {
     return parseBody(this.bytes);
   }
 
-  estimateInputTokens(): number {
-    return estimateResponsesInput(this.parsed());
+  estimateInputTokens(target: Target): number {
+    return estimateResponsesInput(this.parsed(), pictureCounter(target));
   }
 
   bodyFor(target: Target): Buffer {

@@ -1,5 +1,5 @@
-import type { ProviderKind } from '../../routing/index.ts';
-import type { ImageSize } from './image-size.ts';
+import type { ProviderKind, Target } from '../../routing/index.ts';
+import { type ImageSize, imageSizeOfBase64 } from './image-size.ts';
 
 /** A picture in a request, as far as its cost depends on it. */
 export interface Picture {
@@ -7,6 +7,20 @@ export interface Picture {
   readonly size: ImageSize | null;
   /** How closely OpenAI's models are to look. */
   readonly detail?: 'low' | 'high' | 'auto';
+}
+
+/** Tokens of a picture for one target. */
+export type PictureCounter = (picture: Picture) => number;
+
+export function pictureCounter({ provider, model }: Target): PictureCounter {
+  return (picture) => estimateImageTokens(picture, provider.kind, model);
+}
+
+/** @param url a data URI, whose size is read, or an address, behind which nobody looks. */
+export function pictureAt(url: unknown, detail?: unknown): Picture {
+  const data = typeof url === 'string' ? /^data:[^,]*;base64,/i.exec(url) : null;
+  const size = data ? imageSizeOfBase64(String(url).slice(data[0].length)) : null;
+  return detail === 'low' || detail === 'high' ? { size, detail } : { size };
 }
 
 /** What is assumed of a picture whose size is not known. */
