@@ -215,18 +215,21 @@ describe('a strategy', () => {
   });
 
   it('sticky keeps a session where the dry run says that it goes', async () => {
-    await putRoute('sticky', { tiers, strategy: 'sticky' });
-    const went = new Set<string>();
-    for (const session of ['one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight']) {
+    const equals = [{ targets: [target('one', 'gpt-4o'), target('two', 'gpt-4o-mini')] }];
+    await putRoute('sticky', { tiers: equals, strategy: 'sticky' });
+    const first = new Map<string, string>();
+    for (let n = 0; n < 30; n++) {
+      const run = await dryRun({ model: 'sticky', session: `session ${n}` });
+      first.set(`session ${n}`, run.chosen.model);
+    }
+    // The tenant's id is another one on every run; 30 sessions all go to one of two once in 500 million.
+    expect(new Set(first.values()).size).toBe(2);
+    for (const [session, model] of [...first].slice(0, 6)) {
       simulator.reset();
-      const run = await dryRun({ model: 'sticky', session });
-      const [expected] = order(run);
       for (let n = 0; n < 3; n++) await chat('operator', 'sticky', { 'x-gatehouse-session': session });
       await chat('operator', 'sticky', {}, { user: session });
-      expect(new Set(served())).toEqual(new Set([expected.split('/')[1]]));
-      went.add(expected);
+      expect(served()).toEqual(Array(4).fill(model));
     }
-    expect(went.size).toBe(2);
   });
 
   it('least_latency takes the one that has answered fastest', async () => {
@@ -300,7 +303,7 @@ describe('tiers', () => {
     expect(order(run)).toEqual(['one/gpt-4o-mini', 'one/gpt-4o', 'one/gpt-4.1']);
     // When all of them fail, the passages themselves are the answer.
     simulator.setFault({ kind: 'server-error' });
-    const quoted = await ask('Within how many working days are refunds paid?');
+    const quoted = await ask('For how long can orders be changed?');
     expect(quoted.generated_by).toMatchObject({ tier: 'search_results', model: null });
   });
 });

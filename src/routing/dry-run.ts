@@ -253,7 +253,7 @@ function afterwardsOf(cache: RouteCache): DryRun['afterwards'] {
       tier: 'cached',
       explanation:
         cache.mode === 'off'
-          ? 'The route keeps no answers, so there is none to fall back to.'
+          ? 'The route keeps no answers of model calls, so there is none to fall back to. Questions to /api/v1/query have answers of their own, which are kept while the documents behind them stand.'
           : `The route keeps answers (${cache.mode}): a fresh one is given before any target is tried, and one past its time when all of them fail.`,
     },
     {
