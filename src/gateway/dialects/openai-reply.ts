@@ -2,17 +2,23 @@ import type { ReplyFacts } from '../model-call.ts';
 import { findMembers, lastSpan } from './json-spans.ts';
 import { readOpenAiUsage } from './openai-usage.ts';
 
+const openBracket = 0x5b;
+
 /**
  * Reads model and usage of a reply without building the rest of it.
+ * @param answerMember the list that every reply of the dialect holds; without it the body is another API's.
  * @param estimateOutput tokens of a parsed reply, where it told none.
- * @returns null when the body is no whole JSON object.
+ * @returns null when the body is no whole reply of the dialect.
  */
 export function readOpenAiReply(
   body: Buffer,
+  answerMember: 'choices' | 'output' | 'data',
   estimateOutput: (reply: Readonly<Record<string, unknown>>) => number,
 ): ReplyFacts | null {
-  const members = findMembers(body, ['usage', 'model']);
+  const members = findMembers(body, ['usage', 'model', answerMember]);
   if (members.end < 0) return null;
+  const answer = lastSpan(members, answerMember);
+  if (!answer || body[answer.start] !== openBracket) return null;
   try {
     const usageSpan = lastSpan(members, 'usage');
     const modelSpan = lastSpan(members, 'model');

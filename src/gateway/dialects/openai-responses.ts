@@ -11,6 +11,6 @@ export const openAiResponses: Dialect = {
   translation: openAiResponsesTranslation,
   // Pictures that a model makes come within the reply.
   maxReplyBytes: 64 * 1024 * 1024,
-  readReply: (body) => readOpenAiReply(body, estimateResponsesOutput),
+  readReply: (body) => readOpenAiReply(body, 'output', estimateResponsesOutput),
   readStream: () => new ResponsesStreamReader(),
 };
