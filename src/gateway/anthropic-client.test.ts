@@ -3,6 +3,9 @@ import { describe, expect, it } from 'vitest';
 import type { ModelPath, ProviderOfTest } from '../../test/harness/model-path.ts';
 import { gathered, modelPathSuite, onlyRow } from '../../test/harness/model-path-suite.ts';
 import { onePixel, weatherSchema } from '../../tools/simulator/testing.ts';
+import { createAnswerStore, createModelAnswers } from '../cache/index.ts';
+import { systemClock } from '../platform/clock.ts';
+import { createMetrics } from '../platform/metrics.ts';
 
 const { start, upstream, providerUrl, lastCall, simulator } = modelPathSuite();
 const clientOf = (path: ModelPath, maxRetries = 0) =>
@@ -182,8 +185,8 @@ describe.each(Object.keys(wires))(
       });
       expect(tokens).toBeGreaterThan(20);
       expect(await onlyRow(path)).toMatchObject({
-        ...{ status: 'ok', dialect: 'anthropic-count-tokens', estimated: false },
-        ...{ input_tokens: 0, output_tokens: 0 },
+        ...{ status: 'ok', operation: 'count_tokens', dialect: 'anthropic-count-tokens', estimated: false },
+        ...{ input_tokens: 0, output_tokens: 0, pricing_state: 'free', cost_nano_usd: '0' },
       });
     });
 
@@ -299,6 +302,45 @@ describe('what passes through to Anthropic', () => {
     const { model, messages } = JSON.parse(lastCall()?.requestBody ?? '{}');
     expect(model).toBe('claude-sonnet-4-5');
     expect(messages[1].content).toEqual([{ type: 'text', text: 'Good morning.' }]);
+  });
+
+  it('is given an end where the provider forgot the last empty line', async () => {
+    const raw = await upstream((response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream', 'request-id': 'req_1' });
+      response.end(
+        [
+          'event: message_start\ndata: {"type":"message_start","message":{"usage":{"input_tokens":1,"output_tokens":1}}}',
+          'event: content_block_start\ndata: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}',
+          'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hi"}}',
+          'event: content_block_stop\ndata: {"type":"content_block_stop","index":0}',
+          'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":2}}',
+          'event: message_stop\ndata: {"type":"message_stop"}',
+        ].join('\n\n'),
+      );
+    });
+    const path = await startOn('anthropic', {
+      providers: { anthropic: { baseUrl: raw.url, kind: 'anthropic' } },
+    });
+    const { data, response } = await clientOf(path)
+      .messages.create({ ...hello, stream: true })
+      .withResponse();
+    expect((await gathered(data)).at(-1)).toEqual({ type: 'message_stop' });
+    expect(response.headers.get('request-id')).toBe('req_1');
+    expect(await onlyRow(path)).toMatchObject({ status: 'ok', input_tokens: 1, output_tokens: 2 });
+  });
+
+  it('is given again from the cache, a stream as a stream, for the same features only', async () => {
+    const clock = systemClock;
+    const store = createAnswerStore({ clock, random: { fraction: () => 0 }, metrics: createMetrics() });
+    const path = await startOn('anthropic', { hooks: { cache: createModelAnswers({ store, clock }) } });
+    const client = clientOf(path);
+    const ask = (headers = {}) =>
+      client.messages.stream(hello, { headers: { 'x-gatehouse-cache': 'exact', ...headers } }).finalMessage();
+    const first = await ask();
+    expect((await ask()).content).toEqual(first.content);
+    expect(simulator.totals().calls).toBe(1);
+    await ask({ 'anthropic-beta': 'interleaved-thinking-2025-05-14' });
+    expect(simulator.totals().calls).toBe(2);
   });
 
   it('takes over unnoticed while nothing of an answer was sent', async () => {

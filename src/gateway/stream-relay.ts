@@ -76,7 +76,7 @@ export class StreamRelay {
   /** A last event that is whole but for its empty line is given one; half an event goes nowhere. */
   #lastEvent(rest: Buffer): Buffer {
     const text = rest.toString('utf8');
-    if (!/^data: ?(?:\[DONE\]|\{.*\})\s*$/s.test(text)) return nothing;
+    if (!/^(?:event:[^\n]*\n)?data: ?(?:\[DONE\]|\{.*\})\s*$/s.test(text)) return nothing;
     const whole = Buffer.from(`${text.trimEnd()}\n\n`);
     const verdict = this.reader.read(whole.toString('latin1'));
     if (verdict === 'end') this.#endMark = whole;

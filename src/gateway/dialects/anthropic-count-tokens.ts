@@ -6,7 +6,7 @@ import { AnthropicStreamReader } from './anthropic-stream.ts';
 /** Anthropic's count of a request's tokens (https://platform.claude.com/docs/en/api/messages-count-tokens). */
 export const anthropicCountTokens: Dialect = {
   name: 'anthropic-count-tokens',
-  operation: 'chat',
+  operation: 'count_tokens',
   // Other providers have no such call; the count is our estimate then.
   translation: {
     kind: 'own',
