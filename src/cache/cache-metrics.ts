@@ -4,7 +4,7 @@ import { createBoundedCache } from '../platform/bounded-cache.ts';
 import { createCounter } from '../platform/counter.ts';
 import { createHistogram } from '../platform/histogram.ts';
 import type { Metrics } from '../platform/metrics.ts';
-import type { Entry, EntryKind } from './entry.ts';
+import { type Entry, type EntryKind, entryKinds } from './entry.ts';
 
 /** What one tenant's cache did in this process since it started. */
 export interface TenantCounts {
@@ -19,7 +19,6 @@ export interface TenantCounts {
 
 export type CacheMetrics = ReturnType<typeof createCacheMetrics>;
 
-const kinds: readonly EntryKind[] = ['model', 'knowledge', 'embedding'];
 /** Seconds, up to the longest that an entry can be old: 24 h and 24 h past its time. */
 const ageBuckets = [1, 10, 60, 300, 900, 1_800, 3_600, 7_200, 21_600, 86_400, 172_800];
 /** Tenants that are counted one by one; of those beyond, the ones that came first start again at nought. */
@@ -69,7 +68,7 @@ export function createCacheMetrics(
   );
 
   const byKind = <T>(make: (labels: { kind: string }) => T) =>
-    Object.fromEntries(kinds.map((kind) => [kind, make({ kind })])) as Record<EntryKind, T>;
+    Object.fromEntries(entryKinds.map((kind) => [kind, make({ kind })])) as Record<EntryKind, T>;
   const of = byKind(({ kind }) => ({
     hit: lookups.series({ kind, result: 'hit' }),
     miss: lookups.series({ kind, result: 'miss' }),

@@ -1,18 +1,23 @@
-import { type Entry, type EntryKind, maxEntryBytes } from './entry.ts';
+import { z } from 'zod';
+import { type Entry, entryKinds, maxEntryBytes } from './entry.ts';
 
 /** What stands before the body, as JSON. */
-interface Head {
-  readonly tenant: string;
-  readonly kind: EntryKind;
-  readonly key: string;
-  readonly facts: string;
-  readonly tags: readonly string[];
-  readonly cost: string | null;
-  readonly stored: number;
-  readonly expires: number;
-  readonly staleUntil: number;
-  readonly compute: number;
-}
+const headSchema = z.object({
+  tenant: z.string(),
+  kind: z.enum(entryKinds),
+  key: z.string(),
+  facts: z.string(),
+  tags: z.array(z.string()),
+  cost: z
+    .string()
+    .regex(/^-?\d+$/)
+    .nullable(),
+  stored: z.number(),
+  expires: z.number(),
+  staleUntil: z.number(),
+  compute: z.number(),
+});
+type Head = z.infer<typeof headSchema>;
 
 /** The first byte of each entry; another form gets another number, and entries of the old form are misses. */
 const form = 1;
@@ -62,10 +67,11 @@ export function decodeEntry(tenantId: string, key: string, value: Buffer): Entry
   };
 }
 
+/** Null for what is not a head: bytes from elsewhere are read with care. */
 function headOf(bytes: Buffer): Head | null {
   try {
-    const head = JSON.parse(bytes.toString('utf8')) as Head;
-    return Array.isArray(head.tags) ? head : null;
+    const head = headSchema.safeParse(JSON.parse(bytes.toString('utf8')));
+    return head.success ? head.data : null;
   } catch {
     return null;
   }

@@ -1,5 +1,6 @@
 /** What an entry is for; a label of the metrics. */
-export type EntryKind = 'model' | 'knowledge' | 'embedding';
+export const entryKinds = ['model', 'knowledge', 'embedding'] as const;
+export type EntryKind = (typeof entryKinds)[number];
 
 /** Where an entry is found. Who may share it was decided when the key was made (`cache-key.ts`). */
 export interface EntryName {
