@@ -51,6 +51,18 @@ describe.each(everyWire)('$wire', (wireCase) => {
     if (!isKapa) expect([first?.usage !== null, second?.usage !== null]).toEqual([true, true]);
   });
 
+  test('a wrong key, a long prompt and a spent limit are refused in the form of the provider', async () => {
+    const { url } = await start({ contextTokens: 3 });
+    expect((await ask(url, wireCase, streamed)).status).toBe(400);
+    const { url: limited } = await start({ rateLimit: { requestsPerMinute: 1, tokensPerMinute: 1_000 } });
+    const [first, second] = [await ask(limited, wireCase, whole), await ask(limited, wireCase, whole)];
+    expect([first.status, second.status]).toEqual([200, 429]);
+    const { url: locked } = await start({ apiKey: 'sk-test-another' });
+    const refused = await ask(locked, wireCase, whole);
+    expect([400, 401, 403]).toContain(refused.status);
+    expect(JSON.parse(refused.bytes.toString('utf8'))).toBeTypeOf('object');
+  });
+
   test.each([
     ['rate-limited', 429],
     ['server-error', 500],

@@ -123,6 +123,15 @@ test('a schedule from a seed is the same each time, hits its share, and ends aft
   expect(few.slice(10).some((kind) => kind !== undefined)).toBe(false);
 });
 
+test('lists of models are no steps of a schedule, unless it names them', () => {
+  const faults = createFaults({ seed: 1, now: () => 0 });
+  const list = { ...call(1), wire: 'openai-models' as const };
+  faults.schedule({ steps: ['unavailable'] });
+  expect(faults.choose(list)).toEqual({ fault: undefined, step: null });
+  faults.schedule({ wire: 'openai-models', steps: ['unavailable'] });
+  expect(faults.choose(list).step).toBe(1);
+});
+
 test('what is not a schedule is refused', () => {
   const faults = createFaults({ seed: 1, now: () => 0 });
   expect(() => faults.schedule({ steps: ['explode'] })).toThrow();

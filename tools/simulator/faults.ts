@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { createSeededRandom, hash32 } from './seeded.ts';
-import { type Wire, wires } from './wires.ts';
+import { listWires, type Wire, wires } from './wires.ts';
 
 /** What can go wrong, and when in a reply it does. */
 export const faultKinds = [
@@ -175,7 +175,7 @@ export function createFaults(deps: { readonly seed: number; readonly now: () => 
     },
     schedules: () => scheduled.map(({ schedule, met }) => ({ ...schedule, met })),
     choose(call) {
-      const entry = scheduled.find(({ schedule }) => covers(schedule, call));
+      const entry = scheduled.find(({ schedule }) => covers(schedule, call) && isMeant(schedule, call));
       if (!entry) return { fault: chooseStanding(call), step: null };
       entry.met += 1;
       return { fault: stepOf(entry.schedule, entry.met), step: entry.met };
@@ -210,6 +210,11 @@ function covers(scope: Scope, call: FaultedCall): boolean {
     (scope.wire === undefined || scope.wire === call.wire) &&
     (scope.key === undefined || call.key?.endsWith(scope.key) === true)
   );
+}
+
+/** Lists of models and the like are asked for by health checks: only a schedule that names them takes them for steps. */
+function isMeant(scope: Scope, { wire }: FaultedCall): boolean {
+  return !listWires.has(wire) || scope.wire !== undefined || scope.path !== undefined;
 }
 
 function listOf<T>(given: T | readonly T[] | null): readonly T[] {

@@ -3,13 +3,14 @@ import { parseFault } from './faults.ts';
 import type { SimulatorOptions } from './options.ts';
 import { createSimulator } from './server.ts';
 
-const usage = `A simulated OpenAI-compatible provider on 127.0.0.1.
+const usage = `Simulated providers on 127.0.0.1, all on one port: OpenAI (chat, responses, embeddings), Anthropic, Gemini, Azure
+OpenAI, Bedrock, Ollama and Kapa, each by the paths and headers of the real one.
 
   npm run simulator -- [options]
 
   --port 9100            port to listen on; 0 takes a free one (default 9100)
   --seed 7               decides every answer, vector, latency and fault (default 1)
-  --api-key KEY          the only bearer key accepted; repeat for more (default: any)
+  --api-key KEY          the only key accepted; repeat for more (default: any)
   --model NAME           serve only this model; repeat for more (default: any)
   --latency-ms 20        median time before a reply (default 0)
   --latency-sigma 0.5    spread of that time, log-normal (default 0)
@@ -22,7 +23,8 @@ const usage = `A simulated OpenAI-compatible provider on 127.0.0.1.
   --fault 'rate-limited; probability=0.1; retryAfterS=2'   a standing fault; repeat for more
   --fast                 one prepared chat answer, for benchmarks
 
-While it runs: GET /__sim/journal, GET|POST|DELETE /__sim/faults, POST /__sim/pace, POST /__sim/reset.
+While it runs: GET /__sim/journal, GET|POST|DELETE /__sim/faults, GET|POST|DELETE /__sim/schedule,
+POST /__sim/pace, POST /__sim/reset. See docs/simulator.md.
 `;
 
 const number = { type: 'string' } as const;

@@ -179,6 +179,18 @@ test('a reader that does not read stops the writing, and gets all of it once it 
   expect(simulator.calls()[0]?.usage).toMatchObject({ completion_tokens: tokens });
 }, 30_000);
 
+test('stopping breaks what goes on, which is no client leaving', async () => {
+  const { simulator, url } = await started({ answerTokens: 20_000, chunkDelayMs: 5 });
+  const reading = rawStream(url);
+  await simulator.waitForCall(({ chunks }) => chunks > 0);
+  await simulator.stop();
+  expect((await reading).broke).toBe(true);
+  expect(await simulator.waitForCall(({ ending }) => ending !== null)).toMatchObject({
+    ending: 'broken',
+    aborted: false,
+  });
+});
+
 test('another process drives it over HTTP', async () => {
   const { simulator, url, client } = await started();
   const control = (method: string, path: string, body?: FaultInput | object) =>

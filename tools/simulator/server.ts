@@ -57,6 +57,7 @@ export function createSimulator(given: SimulatorOptions): Simulator {
     pace: () => pace,
     providers: [anthropic, gemini, bedrock, createAzure(), ollama, createKapa(), createOpenAi()],
     defaultFace: openAiFace,
+    stopping: () => server === undefined,
   });
   const fastChat = createFastChat({
     seed: options.seed,

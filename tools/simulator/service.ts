@@ -27,6 +27,8 @@ interface ServiceDeps {
   readonly promptCache: PromptCache;
   readonly pace: () => Pace;
   readonly providers: readonly Provider[];
+  /** Whether the simulator is being stopped, which breaks the calls that go on. */
+  readonly stopping: () => boolean;
   /** Whose way of refusing is used where no provider serves the path. */
   readonly defaultFace: Face;
 }
@@ -70,8 +72,9 @@ export function createService(
       broken: false,
     };
     response.on('close', () => {
-      if (exchange.broken) journal.end(call, 'broken');
-      else if (!response.writableFinished) journal.end(call, 'aborted');
+      const finished = response.writableFinished;
+      if (exchange.broken || (!finished && deps.stopping())) journal.end(call, 'broken');
+      else if (!finished) journal.end(call, 'aborted');
       else journal.end(call, (call.status ?? 0) >= 400 ? 'refused' : 'whole');
     });
     return exchange;

@@ -26,3 +26,13 @@ export const wires = [
   'other',
 ] as const;
 export type Wire = (typeof wires)[number];
+
+/** What is not a call of a model. */
+export const listWires: ReadonlySet<Wire> = new Set<Wire>([
+  'openai-models',
+  'azure-models',
+  'anthropic-models',
+  'gemini-models',
+  'ollama-lists',
+  'other',
+]);

@@ -1,9 +1,9 @@
 import type { Tool, Turn } from '../answers.ts';
 import type { JsonSchema } from '../json-samples.ts';
-import type { ModelCall, PromptTokens } from '../model-call.ts';
+import type { ModelCall } from '../model-call.ts';
 import { invalidRequest } from '../provider-error.ts';
 import { optionalBoolean, optionalInteger, optionalRecord, requiredRecord } from '../read-json.ts';
-import { countTokens } from '../tokens.ts';
+import { countPromptTokens } from './chat-tokens.ts';
 
 /** What the simulator reads from the body of `POST /v1/chat/completions`; fields it does not know are let be. */
 export interface ChatRequest extends ModelCall {
@@ -13,8 +13,6 @@ export interface ChatRequest extends ModelCall {
 
 const maxChoices = 128;
 const maxStops = 4;
-/** One low-detail tile. */
-const tokensPerImage = 85;
 const roles = new Set(['system', 'developer', 'user', 'assistant', 'tool', 'function']);
 
 /** Reads a request. Throws ProviderError 400 naming the field when the OpenAI API would not take it. */
@@ -30,6 +28,7 @@ export function parseChatRequest(body: Record<string, unknown>): ChatRequest {
     throw invalidRequest("'stream_options' may only be set when 'stream' is true.", 'stream_options');
   }
   const turns = messages.map(readTurn);
+  checkToolPairs(messages);
   const tools = readTools(body.tools);
   return {
     model,
@@ -56,37 +55,24 @@ export function thinks(model: string, effort: unknown): boolean {
   return /^(?:o\d|gpt-5)/u.test(model) && effort !== 'none' && effort !== 'minimal';
 }
 
-/**
- * The prompt's tokens: for each message 3, its role, its content and 1 more with its name; 3 to open the reply (the
- * rule in OpenAI's cookbook for counting chat tokens). Beyond that rule and stated here: an image part counts 85 (one
- * low-detail tile), any other part, tool calls and tool definitions count as their JSON text.
- */
-function countPromptTokens(messages: readonly unknown[], tools: unknown): PromptTokens {
-  let all = 3 + (tools === undefined ? 0 : countTokens(JSON.stringify(tools)));
-  let images = 0;
-  for (const message of messages) {
-    const { role, content, name, tool_calls: toolCalls } = message as Record<string, unknown>;
-    all += 3 + countTokens(String(role)) + countContentTokens(content);
-    images += countImages(content);
-    if (typeof name === 'string') all += 1 + countTokens(name);
-    if (toolCalls !== undefined) all += countTokens(JSON.stringify(toolCalls));
-  }
-  return { all, image: images * tokensPerImage, audio: 0, images };
-}
-
-function countContentTokens(content: unknown): number {
-  if (typeof content === 'string') return countTokens(content);
-  if (!Array.isArray(content)) return 0;
-  return content.reduce<number>((total, part: unknown) => {
-    const { type, text } = part as Record<string, unknown>;
-    if (typeof text === 'string') return total + countTokens(text);
-    return total + (type === 'image_url' ? tokensPerImage : countTokens(JSON.stringify(part)));
-  }, 0);
-}
-
-function countImages(content: unknown): number {
-  if (!Array.isArray(content)) return 0;
-  return content.filter((part: unknown) => (part as Record<string, unknown>).type === 'image_url').length;
+/** Every tool message answers a call of the assistant's message before it, and every such call is answered. */
+function checkToolPairs(messages: readonly unknown[]): void {
+  let open = new Set<string>();
+  messages.forEach((message, index) => {
+    const { role, tool_call_id: id, tool_calls: calls } = message as Record<string, unknown>;
+    if (role === 'tool') {
+      if (typeof id === 'string' && open.delete(id)) return;
+      const told = "Messages with role 'tool' must answer a message before them that has 'tool_calls'.";
+      throw invalidRequest(told, `messages.[${index}].role`);
+    }
+    if (open.size > 0) {
+      const told = `These tool calls have no answer among the messages right after them: ${[...open].join(', ')}`;
+      throw invalidRequest(told, `messages.[${index}].role`);
+    }
+    const asked = Array.isArray(calls) ? (calls as Record<string, unknown>[]) : [];
+    open = new Set(asked.map((call) => String(call.id)));
+  });
+  if (open.size > 0) throw invalidRequest(`No answer to tool calls ${[...open].join(', ')}.`, 'messages');
 }
 
 function readTurn(message: unknown, index: number): Turn {
