@@ -257,14 +257,14 @@ describe('an answer by a model', () => {
     const tiered = await server.keyIn('tiered', 'admin');
     await server.add(tiered, 'Terms', terms);
     const tier = (model: string) => ({ targets: [{ provider: 'sim', model, weight: 1 }] });
-    const tiers = [tier('gpt-4o'), tier('gpt-4.1'), tier('gpt-4o-mini')];
+    const tiers = [tier('gpt-4o'), tier('gpt-4.1'), tier('gpt-4.1-nano')];
     await server.request(tiered, 'PUT', '/routes/default', { tiers });
     const sure = await ask(tiered, query);
     expect(sure.generated_by).toMatchObject({ tier: 'primary', model: 'gpt-4o' });
     const unsure = await ask(tiered, 'Who changed the shipping of zeppelins, regattas and violins in 1897?');
-    expect(unsure.generated_by).toMatchObject({ tier: 'economical', model: 'gpt-4o-mini' });
+    expect(unsure.generated_by).toMatchObject({ tier: 'economical', model: 'gpt-4.1-nano' });
     // It is a preference: when that tier fails, the others answer.
-    simulator.setFault({ kind: 'server-error', model: 'gpt-4o-mini' });
+    simulator.setFault({ kind: 'server-error', model: 'gpt-4.1-nano' });
     const rescued = await ask(tiered, 'Who changed the shipping of zeppelins, regattas and violins in 1897?');
     expect(rescued.generated_by).toMatchObject({ tier: 'primary', model: 'gpt-4o' });
   });
