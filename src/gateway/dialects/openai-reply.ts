@@ -1,6 +1,6 @@
 import type { ReplyFacts } from '../model-call.ts';
+import { readOpenAiUsage } from '../usage/openai-usage.ts';
 import { findMembers, lastSpan } from './json-spans.ts';
-import { readOpenAiUsage } from './openai-usage.ts';
 
 const openBracket = 0x5b;
 

@@ -1,9 +1,9 @@
 import { estimateTokensOfBytes } from '../../costs/index.ts';
 import type { ReplyFacts, StreamReader } from '../model-call.ts';
+import { readOpenAiUsage } from '../usage/openai-usage.ts';
 import { stringLength } from './event-members.ts';
 import { findMembers, lastSpan } from './json-spans.ts';
 import { responseModel } from './openai-reply.ts';
-import { readOpenAiUsage } from './openai-usage.ts';
 
 /** Events that announce what is to come: nothing of the answer is in them. */
 const announcements = new Set([

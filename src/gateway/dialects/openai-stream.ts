@@ -1,11 +1,11 @@
 import { estimateTokensOfBytes } from '../../costs/index.ts';
 import type { JsonObject } from '../json-object.ts';
 import type { ReplyFacts, StreamReader } from '../model-call.ts';
+import { readOpenAiUsage } from '../usage/openai-usage.ts';
 import { memberOpens, membersOf, stringLength } from './event-members.ts';
 import { lastSpan } from './json-spans.ts';
 import { responseModel } from './openai-reply.ts';
 import { carriesAnswer } from './openai-stream-opening.ts';
-import { readOpenAiUsage } from './openai-usage.ts';
 
 /** Members that carry what a model wrote. */
 const writtenMembers = ['"content"', '"arguments"', '"reasoning_content"', '"reasoning"', '"refusal"'];
@@ -43,13 +43,11 @@ export class OpenAiStreamReader implements StreamReader {
     return this.#begun ? 'pass' : 'hold';
   }
 
-  /** @throws on an event that was cut short: its client could not read it either. */
   #understand(event: string): 'pass' | 'drop' | 'end' {
     if (event.startsWith('[DONE]', event.charCodeAt(5) === 0x20 ? 6 : 5)) {
       this.finished = true;
       return 'end';
     }
-    if (!closesWhatItOpens(event)) throw new Error('an event of the stream is not whole');
     if (this.#events++ === 0) this.#readFirst(event);
     const choices = event.indexOf('"choices"');
     if (choices >= 0) {
@@ -100,18 +98,6 @@ export class OpenAiStreamReader implements StreamReader {
       return;
     }
   }
-}
-
-/**
- * A broken line is found by its two ends: parsing every event would cost more than all the rest. Events of several lines
- * are left to their reader: nobody sends them, and their lines need not be whole.
- */
-function closesWhatItOpens(event: string): boolean {
-  if (event.charCodeAt(event.charCodeAt(5) === 0x20 ? 6 : 5) !== 0x7b) return true;
-  let last = event.indexOf('\n');
-  if (event.charCodeAt(last + 1) > 0x20) return true;
-  while (event.charCodeAt(last) <= 0x20) last--;
-  return event.charCodeAt(last) === 0x7d;
 }
 
 /** @throws SyntaxError when it is not JSON. */

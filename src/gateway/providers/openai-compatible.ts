@@ -1,6 +1,6 @@
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import type { LanguageModelV4CallOptions } from '@ai-sdk/provider';
-import { openAiUsage } from '../usage/openai-usage-reader.ts';
+import { openAiUsage } from '../usage/openai-usage.ts';
 import { emptyChatCompletion, openAiLimits } from './openai.ts';
 import { bearer, type ProviderWire, pathsOf, placeholderKey } from './provider-wire.ts';
 

@@ -1,6 +1,6 @@
 import { createOpenAI } from '@ai-sdk/openai';
 import type { CallLimits } from '../translation/call-limits.ts';
-import { openAiUsage } from '../usage/openai-usage-reader.ts';
+import { openAiUsage } from '../usage/openai-usage.ts';
 import { bearer, type ChatWire, type ProviderWire, pathsOf, placeholderKey } from './provider-wire.ts';
 
 /** A completed chat that says nothing, as OpenAI and its like send it. */

@@ -14,7 +14,8 @@ export interface TranslatedReceiver {
   begin(contentType: string, headers: Readonly<Record<string, string>> | undefined): void;
   /** Resolves once the caller can take more. */
   write(bytes: Buffer): Promise<void>;
-  facts: ReplyFacts | null;
+  /** Where to ask what the provider told so far, however the reply ends. */
+  tellsFacts(facts: () => ReplyFacts): void;
   readonly begun: boolean;
   readonly aborted: boolean;
 }

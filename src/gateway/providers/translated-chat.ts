@@ -55,7 +55,8 @@ async function generate(
   if (!isEnd(result.finishReason)) throw cutOff();
   const raw = usage.inReply(result.response?.body) ?? recordOrNull(result.usage.raw);
   const text = JSON.stringify(result.content);
-  receiver.facts = factsOf(result.response?.modelId, raw, usage, () => estimateTokens(text));
+  const facts = factsOf(result.response?.modelId, raw, usage, () => estimateTokens(text));
+  receiver.tellsFacts(() => facts);
   receiver.begin('application/json', result.response?.headers);
   await receiver.write(translation.writeReply(result, context));
 }
@@ -72,6 +73,7 @@ async function stream(
   if (!/event-?stream/i.test(type)) throw new Error(`the reply is no stream but ${type}`);
   const writer = translation.openStream(context);
   const told = new StreamFacts(usage);
+  receiver.tellsFacts(() => told.facts());
   const write = async (text: string) => {
     if (text === '') return;
     // Not before there is something to say: until then, another target can take over.
@@ -87,13 +89,10 @@ async function stream(
       return;
     }
     told.read(part, fetch.requests > 1);
-    if (part.type === 'finish') {
-      receiver.facts = told.facts();
-      if (!isEnd(part.finishReason)) throw cutOff();
-    }
+    if (part.type === 'finish' && !told.finished) throw cutOff();
     await write(writer.write(part));
   }
-  if (receiver.facts === null) throw cutOff();
+  if (!told.finished) throw cutOff();
   await write(writer.end());
 }
 
@@ -109,6 +108,8 @@ function cutOff(): ExchangeFailed {
 
 /** Gathers what a stream tells on its way. */
 class StreamFacts {
+  /** The provider said that it was done. */
+  finished = false;
   readonly #usage: UsageReader;
   #model: string | undefined;
   #raw: JsonObject | null = null;
@@ -134,11 +135,17 @@ class StreamFacts {
       case 'finish':
         // A package that asked several times has added up what each reply told.
         if (severalRequests || this.#raw === null) this.#raw = recordOrNull(part.usage.raw) ?? this.#raw;
+        this.finished = isEnd(part.finishReason);
     }
   }
 
+  /** @returns what is known so far; of a stream that was cut off, what was written is our own estimate. */
   facts(): ReplyFacts {
-    return factsOf(this.#model, this.#raw, this.#usage, () => estimateTokensOfBytes(this.#writtenBytes));
+    const estimate = () => estimateTokensOfBytes(this.#writtenBytes);
+    const facts = factsOf(this.#model, this.#raw, this.#usage, estimate);
+    if (this.finished || facts.usage === null) return facts;
+    const outputTokens = Math.max(facts.usage.outputTokens, estimate());
+    return { ...facts, usage: { ...facts.usage, outputTokens }, outputEstimated: true };
   }
 }
 

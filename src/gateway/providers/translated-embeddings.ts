@@ -39,8 +39,9 @@ export async function askEmbeddings(asked: Asked, translation: EmbeddingTranslat
     throw new Error('the reply has not a vector for each text');
   const told = results.map((result) => wire.usage.inReply(result));
   const raw = told.every((usage) => usage !== null) ? told.reduce(addUsage) : null;
-  receiver.facts = factsOf(modelName, raw, wire.usage, () => 0);
-  const tokens = receiver.facts.usage?.inputTokens;
+  const facts = factsOf(modelName, raw, wire.usage, () => 0);
+  receiver.tellsFacts(() => facts);
+  const tokens = facts.usage?.inputTokens;
   receiver.begin('application/json', results[0]?.response?.headers);
   const joined = { embeddings, warnings: [], ...(tokens === undefined ? {} : { usage: { tokens } }) };
   await receiver.write(translation.writeReply(joined, context));

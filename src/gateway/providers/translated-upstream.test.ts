@@ -246,6 +246,12 @@ describe('a translated exchange', () => {
     await closed;
     expect(told).toMatchObject({ ended: false });
     expect(told.failure).toBeUndefined();
+    // What went in is known from the first event, what came out is not.
+    expect(exchange.facts).toMatchObject({
+      usage: { inputTokens: 10, outputTokens: 2 },
+      outputEstimated: true,
+      rawUsage: JSON.stringify({ input_tokens: 10, output_tokens: 1 }),
+    });
   });
 
   it('holds the provider back while it is paused, and loses nothing', async () => {

@@ -25,7 +25,6 @@ export function createTranslatedUpstream(
 }
 
 class TranslatedExchange implements UpstreamExchange, TranslatedReceiver {
-  facts: ReplyFacts | null = null;
   begun = false;
   aborted = false;
   readonly #request: UpstreamRequest;
@@ -33,6 +32,7 @@ class TranslatedExchange implements UpstreamExchange, TranslatedReceiver {
   readonly #fetch: ProviderFetch;
   #paused = false;
   #wake: (() => void) | null = null;
+  #facts: (() => ReplyFacts) | null = null;
 
   constructor(http: ProviderHttp, request: UpstreamRequest, receiver: UpstreamReceiver) {
     this.#request = request;
@@ -54,6 +54,9 @@ class TranslatedExchange implements UpstreamExchange, TranslatedReceiver {
   get sent(): boolean {
     return this.#fetch.sent;
   }
+  get facts(): ReplyFacts | null {
+    return this.#facts?.() ?? null;
+  }
   abort(): void {
     this.aborted = true;
     this.#fetch.abort();
@@ -65,6 +68,10 @@ class TranslatedExchange implements UpstreamExchange, TranslatedReceiver {
   resume(): void {
     this.#paused = false;
     this.#wake?.();
+  }
+
+  tellsFacts(facts: () => ReplyFacts): void {
+    this.#facts = facts;
   }
 
   begin(contentType: string, headers: Readonly<Record<string, string>> | undefined): void {
