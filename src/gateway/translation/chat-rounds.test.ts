@@ -2,10 +2,12 @@ import OpenAI from 'openai';
 import type { ChatCompletionMessage, ChatCompletionMessageParam } from 'openai/resources/chat';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type ModelPath, startModelPath } from '../../../test/harness/model-path.ts';
+import { testCredentials } from '../../../tools/simulator/bedrock/signature.ts';
 import { createSimulator } from '../../../tools/simulator/server.ts';
 import { onePixel, weatherSchema } from '../../../tools/simulator/testing.ts';
 
 const simulator = createSimulator({ seed: 7, keepBodies: true, apiKey: 'sk-test-upstream' });
+const { accessKeyId, secretAccessKey } = testCredentials;
 let path: ModelPath;
 let client: OpenAI;
 
@@ -15,6 +17,12 @@ beforeAll(async () => {
     providers: {
       anthropic: { kind: 'anthropic', baseUrl: `${url}/v1` },
       gemini: { kind: 'gemini', baseUrl: `${url}/v1beta` },
+      bedrock: {
+        kind: 'bedrock',
+        baseUrl: url,
+        keys: [{ value: `${accessKeyId}:${secretAccessKey}` }],
+        settings: { awsRegion: 'eu-central-1' },
+      },
     },
   });
   client = new OpenAI({ baseURL: `${path.url}/v1`, apiKey: 'sk-test', maxRetries: 0 });
@@ -25,7 +33,11 @@ afterAll(async () => {
   await simulator.stop();
 });
 
-const models = ['anthropic/claude-sonnet-4-5', 'gemini/gemini-3-pro-preview'];
+const models = [
+  'anthropic/claude-sonnet-4-5',
+  'gemini/gemini-3-pro-preview',
+  'bedrock/eu.anthropic.claude-sonnet-4-5-20250929-v1:0',
+];
 const weather = {
   type: 'function' as const,
   function: { name: 'get_weather', description: 'Tells the weather', parameters: weatherSchema },
@@ -116,7 +128,8 @@ describe.each(models)('%s', (model) => {
       estimated: false,
       input_tokens: served?.inputTokens,
       output_tokens: served?.outputTokens,
-      reasoning_tokens: served?.reasoningTokens,
+      // Bedrock does not tell them apart.
+      reasoning_tokens: model.startsWith('bedrock') ? 0 : served?.reasoningTokens,
     });
   });
 });
