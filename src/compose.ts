@@ -46,7 +46,13 @@ import {
   embeddingModelFrom,
   retrievalRoutes,
 } from './retrieval/index.ts';
-import { createRouting, createRoutingStore, createTargetHealth, routingRoutes } from './routing/index.ts';
+import {
+  createRouting,
+  createRoutingStore,
+  createTargetHealth,
+  providerHealthRoutes,
+  routingRoutes,
+} from './routing/index.ts';
 
 /** What must stand before anything can be built; `cli/foundation.ts` provides it. */
 export interface Foundation {
@@ -252,6 +258,7 @@ export async function compose(
     modelRoutes: [gateway.routes],
     platformRoutes: [
       accessRoutes(access, config.region),
+      providerHealthRoutes({ ...routing, health: targetHealth }),
       routingRoutes(routing, { health: targetHealth, wayTo }),
       costsRoutes(costs),
       cacheRoutes(cache),

@@ -240,7 +240,10 @@ class Attempt implements UpstreamReceiver, Watched {
     this.#call.cancellation.listen(null);
     this.#deps.deadlines.remove(this);
     const account = this.#account;
-    if (this.#relay) account.facts = this.#exchange?.facts ?? this.#relay.reader.facts();
+    // A translated reply may have been refused half-way: what the provider told before holds.
+    const told = this.#exchange?.facts ?? null;
+    if (this.#relay) account.facts = told ?? this.#relay.reader.facts();
+    else account.facts ??= told;
     // Whoever has the request may work on it and charge for that, until it refuses.
     account.mayBeCharged = this.#status < 300 && (this.#exchange?.sent ?? false);
     account.upstreamMs += account.sinceStartMs() - this.#startedMs;

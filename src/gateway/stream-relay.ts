@@ -32,7 +32,7 @@ export class StreamRelay {
   }
 
   /**
-   * @returns whether the caller keeps up; `malformed` when the provider sends an event without end.
+   * @returns whether the caller keeps up; `malformed` when the provider sends an event without end, or a torn one.
    * @throws what a guard throws, to end the stream, and what the reader throws on an event that cannot be read.
    */
   push(chunk: Buffer): boolean | 'malformed' {
@@ -45,7 +45,9 @@ export class StreamRelay {
     let start = 0;
     let unsent = 0;
     for (const end of ends) {
-      const verdict = this.reader.read(bytes.toString('latin1', start, end));
+      const event = bytes.toString('latin1', start, end);
+      if (isTorn(event)) return 'malformed';
+      const verdict = this.reader.read(event);
       if (verdict !== 'pass') {
         if (start > unsent) keepsUp = this.#send(bytes.subarray(unsent, start)) && keepsUp;
         unsent = end;
@@ -109,3 +111,20 @@ export class StreamRelay {
 }
 
 const nothing: Buffer = Buffer.alloc(0);
+
+const brace = 0x7b;
+const closingBrace = 0x7d;
+const blank = 0x20;
+
+/**
+ * Whether the event's last line holds an object that was cut short: its client could not read it, either. Told by its
+ * two ends, because parsing every event would cost more than all the rest.
+ */
+function isTorn(event: string): boolean {
+  let last = event.length - 1;
+  while (event.charCodeAt(last) <= blank) last--;
+  const line = event.lastIndexOf('\n', last) + 1;
+  if (!event.startsWith('data:', line)) return false;
+  const data = line + (event.charCodeAt(line + 5) === blank ? 6 : 5);
+  return event.charCodeAt(data) === brace && event.charCodeAt(last) !== closingBrace;
+}

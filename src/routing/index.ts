@@ -1,5 +1,6 @@
 export { isLocalAddress } from './address-policy.ts';
 export type { BreakerState } from './health/breaker.ts';
+export { providerHealthRoutes } from './health/health.routes.ts';
 export type { BreakerNews, HealthShare } from './health/health-news.ts';
 export type { HealthRules } from './health/provider-records.ts';
 export { createTargetHealth, type TargetHealth } from './health/target-health.ts';
