@@ -283,7 +283,9 @@ describe('the official OpenAI client, its responses answered by another provider
 describe('what passes through to a provider that speaks this dialect', () => {
   const event = (type: string, members: object) =>
     `event: ${type}\ndata: ${JSON.stringify({ type, ...members })}\n\n`;
-  const response = { id: 'resp_1', object: 'response', model: 'gpt-5-2025', output: [] };
+  // Long instructions, such as agents have, are repeated by the events that open a response.
+  const instructions = 'You are an agent. '.repeat(5_000);
+  const response = { id: 'resp_1', object: 'response', model: 'gpt-5-2025', output: [], instructions };
   const usage = {
     input_tokens: 10,
     input_tokens_details: { cached_tokens: 4 },
@@ -362,6 +364,27 @@ describe('what passes through to a provider that speaks this dialect', () => {
       expect(final.status).toBe('completed');
       expect((await path.ledger()).at(-1)).toMatchObject({ status: 'ok', provider: 'whole' });
     }
+  });
+
+  it('says so when a stream fails whose beginning was too long to be held back', async () => {
+    const instructions = 'Be brief. '.repeat(150_000);
+    const created = event('response.created', {
+      sequence_number: 0,
+      response: { ...response, instructions },
+    });
+    const said = { sequence_number: 1, code: 'server_error', message: 'Oops', param: null };
+    const raw = await upstream((reply) => {
+      reply.writeHead(200, { 'content-type': 'text/event-stream' });
+      reply.end(created + event('error', said));
+    });
+    const path = await start({ providers: { sim: raw.url } });
+    const asked = { method: 'POST', headers: { 'content-type': 'application/json' } };
+    const got = await fetch(`${path.url}/v1/responses`, {
+      ...asked,
+      body: '{"model":"fast","stream":true,"input":""}',
+    });
+    expect((await got.text()).slice(created.length)).toBe(event('error', said));
+    expect(await onlyRow(path)).toMatchObject({ status: 'error', error_code: 'upstream_failed' });
   });
 
   it('is not what another provider signed, which OpenAI would refuse', async () => {

@@ -8,8 +8,11 @@ export interface RelayOutput {
   write(bytes: Buffer): boolean;
 }
 
-/** Events without anything of the answer are kept back up to here: no provider opens with more. */
-export const maxHeldBytes = 64 * 1024;
+/**
+ * Events without anything of the answer are kept back up to here. Those that open a response repeat its instructions and
+ * tools, each of them; agents have some 50 KB of these.
+ */
+export const maxHeldBytes = 1024 * 1024;
 
 /**
  * Passes a stream's events from provider to caller, as they came but for the usage event that only we asked for. What
@@ -23,6 +26,7 @@ export class StreamRelay {
   readonly #splitter = new EventSplitter();
   #held: Buffer[] = [];
   #heldBytes = 0;
+  #begun = false;
   #endMark: Buffer | null = null;
 
   constructor(reader: StreamReader, output: RelayOutput, guard: StreamGuard | null) {
@@ -86,13 +90,15 @@ export class StreamRelay {
     return verdict === 'pass' ? this.#guarded(this.#withHeld(whole)) : nothing;
   }
 
+  /** Once something has left, nobody can take over, and whatever comes is the caller's. */
   #hold(event: Buffer): boolean {
     this.#held.push(event);
     this.#heldBytes += event.length;
-    return this.#heldBytes <= maxHeldBytes || this.#send(nothing);
+    return (!this.#begun && this.#heldBytes <= maxHeldBytes) || this.#send(nothing);
   }
 
   #send(events: Buffer): boolean {
+    this.#begun = true;
     const bytes = this.#guarded(this.#withHeld(events));
     return bytes.length === 0 || this.#output.write(bytes);
   }
