@@ -1,11 +1,12 @@
 import Anthropic from '@anthropic-ai/sdk';
 import { describe, expect, it } from 'vitest';
-import type { ModelPath, ProviderOfTest } from '../../test/harness/model-path.ts';
+import type { ModelPath } from '../../test/harness/model-path.ts';
 import { gathered, modelPathSuite, onlyRow } from '../../test/harness/model-path-suite.ts';
 import { onePixel, weatherSchema } from '../../tools/simulator/testing.ts';
 import { createAnswerStore, createModelAnswers } from '../cache/index.ts';
 import { systemClock } from '../platform/clock.ts';
 import { createMetrics } from '../platform/metrics.ts';
+import type { ProviderKind } from '../routing/index.ts';
 
 const { start, upstream, providerUrl, lastCall, simulator } = modelPathSuite();
 const clientOf = (path: ModelPath, maxRetries = 0) =>
@@ -22,29 +23,27 @@ const weather: Anthropic.Tool = {
   input_schema: weatherSchema,
 };
 
-/** Providers to which the route `fast` leads, by the wire that they speak. */
-const wires: Record<string, { provider: () => ProviderOfTest; model: string }> = {
-  anthropic: {
-    provider: () => ({ baseUrl: providerUrl(), kind: 'anthropic' }),
-    model: 'claude-sonnet-4-5',
-  },
-  openai: { provider: () => ({ baseUrl: providerUrl(), kind: 'openai' }), model: 'gpt-4o-mini' },
-  gemini: {
-    provider: () => ({ baseUrl: providerUrl().replace(/v1$/, 'v1beta'), kind: 'gemini' }),
-    model: 'gemini-2.5-flash',
-  },
+/** Providers to which the route `fast` leads, by their kind: below the simulator's address, and a model of theirs. */
+const kinds: Record<string, { path: string; model: string }> = {
+  anthropic: { path: '/v1', model: 'claude-sonnet-4-5' },
+  openai: { path: '/v1', model: 'gpt-4o-mini' },
+  'openai-compatible': { path: '/v1', model: 'gpt-4o-mini' },
+  ollama: { path: '/v1', model: 'llama3.3' },
+  azure: { path: '/openai/v1', model: 'gpt-4o-mini' },
+  gemini: { path: '/v1beta', model: 'gemini-2.5-flash' },
+  bedrock: { path: '', model: 'anthropic.claude-sonnet-4-5-20250929-v1:0' },
 };
 const startOn = (kind: string, options: Parameters<typeof start>[0] = {}) => {
-  const wire = wires[kind];
-  if (!wire) throw new Error(kind);
+  const { path, model } = kinds[kind] ?? { path: '', model: '' };
+  const baseUrl = providerUrl().replace(/\/v1$/, path);
   return start({
-    providers: { [kind]: wire.provider() },
-    routes: { fast: [[{ provider: kind, model: wire.model }]] },
+    providers: { [kind]: { baseUrl, kind: kind as ProviderKind } },
+    routes: { fast: [[{ provider: kind, model }]] },
     ...options,
   });
 };
 
-describe.each(Object.keys(wires))(
+describe.each(Object.keys(kinds))(
   'the official Anthropic client, answered by a provider of kind %s',
   (kind) => {
     it('gets a message', async () => {
@@ -62,7 +61,7 @@ describe.each(Object.keys(wires))(
       expect(response.headers.get('x-gatehouse-generated-by')).toContain(`provider=${kind}`);
       const { input_tokens, output_tokens } = data.usage;
       expect(await onlyRow(path)).toMatchObject({
-        ...{ status: 'ok', dialect: 'anthropic-messages', estimated: false, pricing_state: 'priced' },
+        ...{ status: 'ok', dialect: 'anthropic-messages', estimated: false },
         ...{ input_tokens, output_tokens, raw_usage: lastCall()?.usage },
       });
     });
@@ -215,6 +214,45 @@ describe.each(Object.keys(wires))(
     });
   },
 );
+
+describe.each(['bedrock', 'gemini'])('what a model of kind %s thought', (kind) => {
+  it('is shown in Anthropic’s blocks, and goes back to it in the second round', async () => {
+    const path = await startOn(kind);
+    const client = clientOf(path);
+    const question = { role: 'user' as const, content: 'What is the weather in Lisbon?' };
+    const request = {
+      ...hello,
+      messages: [question],
+      tools: [weather],
+      thinking: { type: 'enabled' as const, budget_tokens: 2_048 },
+    };
+    for (const first of [
+      await client.messages.create(request),
+      await client.messages.stream(request).finalMessage(),
+    ]) {
+      const thought = first.content.find((block) => block.type === 'thinking');
+      expect(thought?.thinking).toBeTruthy();
+      const use = first.content.find((block) => block.type === 'tool_use');
+      const result = { type: 'tool_result' as const, tool_use_id: use?.id ?? '', content: 'Sun.' };
+      await client.messages.create({
+        ...request,
+        messages: [
+          question,
+          { role: 'assistant', content: first.content as Anthropic.ContentBlockParam[] },
+          { role: 'user', content: [result] },
+        ],
+      });
+      // Bedrock signs the thoughts, Gemini the call.
+      const signatures = first.content
+        .map((block) => (block.type === 'thinking' ? block.signature : 'data' in block ? block.data : ''))
+        .map((carried) => carried.replace(/^gatehouse\.(?:unsigned|.*\.)/, ''))
+        .filter((signature) => signature !== '');
+      expect(signatures).toHaveLength(1);
+      expect(lastCall()?.requestBody).toContain(signatures[0]);
+      expect(lastCall()?.requestBody).not.toContain('gatehouse.');
+    }
+  });
+});
 
 describe('what passes through to Anthropic', () => {
   it('is the caller’s bytes but for the model name, with the version and the features asked for', async () => {

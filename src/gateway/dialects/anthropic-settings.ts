@@ -80,7 +80,7 @@ export function readAnthropicSettings(
       responseFormat(request.output_format, 'output_format', fields),
     tools: tools(request.tools, fields),
     toolChoice: choice && toolChoice(choice, fields),
-    providerOptions: choice && parallelTools(choice, fields),
+    providerOptions: packageOptions(request.thinking, choice, fields),
   });
 }
 
@@ -194,14 +194,26 @@ function toolChoice(choice: JsonObject, fields: FieldReader): LanguageModelV4Too
   }
 }
 
-/** Each package has a name of its own for it; the ones that have none are known to `call-limits.ts`. */
-function parallelTools(
-  choice: JsonObject,
+/** What each package has a name of its own for; those that have none are known to `call-limits.ts`. */
+function packageOptions(
+  thinking: unknown,
+  choice: JsonObject | undefined,
   fields: FieldReader,
 ): LanguageModelV4CallOptions['providerOptions'] | undefined {
-  const single = fields.flag(choice.disable_parallel_tool_use, 'tool_choice.disable_parallel_tool_use');
-  if (single !== true) return undefined;
-  return { openai: { parallelToolCalls: false }, anthropic: { disableParallelToolUse: true } };
+  const path = 'tool_choice.disable_parallel_tool_use';
+  const options = {
+    ...(fields.flag(choice?.disable_parallel_tool_use, path) === true
+      ? { openai: { parallelToolCalls: false }, anthropic: { disableParallelToolUse: true } }
+      : {}),
+    // Gemini only shows its thoughts when it is asked to.
+    ...(showsThoughts(thinking) ? { google: { thinkingConfig: { includeThoughts: true } } } : {}),
+  };
+  return Object.keys(options).length > 0 ? options : undefined;
+}
+
+function showsThoughts(thinking: unknown): boolean {
+  if (!isObject(thinking) || thinking.display === 'omitted') return false;
+  return thinking.type === 'enabled' || thinking.type === 'adaptive';
 }
 
 /** Whether the caller is not to be shown what the model thought. */

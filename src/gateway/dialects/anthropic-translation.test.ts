@@ -58,7 +58,11 @@ describe('a messages request in the neutral form', () => {
       reasoning: 'medium',
       responseFormat: { type: 'json', schema: { type: 'object' } },
       toolChoice: { type: 'required' },
-      providerOptions: { openai: { parallelToolCalls: false }, anthropic: { disableParallelToolUse: true } },
+      providerOptions: {
+        openai: { parallelToolCalls: false },
+        anthropic: { disableParallelToolUse: true },
+        google: { thinkingConfig: { includeThoughts: true } },
+      },
       tools: [
         {
           type: 'function',
