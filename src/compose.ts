@@ -15,7 +15,7 @@ import {
   createPriceCatalogue,
   estimateTokens,
 } from './costs/index.ts';
-import { createGateway, wayTo } from './gateway/index.ts';
+import { type Caller, createGateway, wayTo } from './gateway/index.ts';
 import { createHttp, type HttpServer, problemOf, streamError } from './http/index.ts';
 import { createKnowledge, createParser, type Documents, documentRoutes } from './knowledge/index.ts';
 import {
@@ -171,6 +171,18 @@ export async function compose(
               onFailure: redisFailure,
             }),
   });
+  /** What a question means, for the semantic cache; on the tenant's behalf where the caller's key may only call models. */
+  const embedQuestion = async (caller: Caller, text: string) => {
+    const { principal } = caller;
+    const model = routing.embeddingModelFor(principal);
+    if (model === null) return null;
+    const acting = principal.permissions.has('queries:run') ? principal : platformPrincipal(principal.tenant);
+    const { correlationId, traceparent } = caller;
+    const embeddingAs = { principal: acting, correlationId, traceparent };
+    const embedded = await gateway.models.embed(embeddingAs, { model, inputs: [text] });
+    const [vector] = embedded.vectors;
+    return vector ? { vector, model: embedded.model } : null;
+  };
   const gateway = createGateway({
     routing,
     health: targetHealth,
@@ -180,7 +192,7 @@ export async function compose(
     random,
     metrics,
     describeError: streamError,
-    hooks: { cache: createModelAnswers({ store: cache, clock }) },
+    hooks: { cache: createModelAnswers({ store: cache, clock, embed: embedQuestion }) },
   });
 
   // Knowledge and answers. Each needs a little of the other: documents tell the index, the index reads documents.

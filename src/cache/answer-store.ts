@@ -45,6 +45,8 @@ export interface AnswerStore {
   removeTagged(tenantId: string, tags: readonly string[]): Promise<Removed>;
   removeTenant(tenantId: string): Promise<Removed>;
   usage(tenantId: string): Promise<Usage>;
+  /** Told when all of a tenant's entries are removed, here or by another instance. */
+  onTenantRemoved(listener: (tenantId: string) => void): void;
   start(): void;
   stop(): Promise<void>;
 }
@@ -63,7 +65,16 @@ export function createAnswerStore(deps: AnswerStoreDependencies): AnswerStore {
     ...memory.usage(),
     evictions: memory.evictions,
   }));
-  const shared = deps.shared?.(memory, metrics) ?? null;
+  const tenantListeners: ((tenantId: string) => void)[] = [];
+  /** Memory, and whoever wants to know of a tenant's removal. */
+  const forgetful: Forgetful = {
+    ...memory,
+    removeTenant(tenantId) {
+      for (const listener of tenantListeners) listener(tenantId);
+      return memory.removeTenant(tenantId);
+    },
+  };
+  const shared = deps.shared?.(forgetful, metrics) ?? null;
   const turns = createTurns({
     clock,
     memory,
@@ -76,7 +87,7 @@ export function createAnswerStore(deps: AnswerStoreDependencies): AnswerStore {
   });
 
   const remove = async (removal: Removal): Promise<Removed> => {
-    const entries = forget(memory, removal);
+    const entries = forget(forgetful, removal);
     if (shared === null) return { entries, everywhere: true };
     const removed = await shared.remove(removal);
     return { entries: Math.max(entries, removed.entries), everywhere: removed.everywhere };
@@ -104,6 +115,7 @@ export function createAnswerStore(deps: AnswerStoreDependencies): AnswerStore {
         shared: everywhere !== null,
       };
     },
+    onTenantRemoved: (listener) => void tenantListeners.push(listener),
     start: () => shared?.start(),
     stop: async () => shared?.stop(),
   };

@@ -17,7 +17,7 @@ const headSchema = z.object({
   staleUntil: z.number(),
   compute: z.number(),
 });
-type Head = z.infer<typeof headSchema>;
+type Head = Readonly<z.infer<typeof headSchema>>;
 
 /** The first byte of each entry; another form gets another number, and entries of the old form are misses. */
 const form = 1;
@@ -30,7 +30,7 @@ export function encodeEntry(tenantId: string, entry: Entry): Buffer {
     kind: entry.kind,
     key: entry.key,
     facts: entry.facts,
-    tags: entry.tags,
+    tags: [...entry.tags],
     cost: entry.costNanoUsd === null ? null : String(entry.costNanoUsd),
     stored: entry.storedAtMs,
     expires: entry.expiresAtMs,

@@ -45,13 +45,8 @@ export {
   maxTags,
   type NewEntry,
 } from './entry.ts';
-export {
-  type CacheableCall,
-  type CacheableRoute,
-  createModelAnswers,
-  type ModelAnswers,
-  type ModelTurn,
-} from './model-answers.ts';
+export { createModelAnswers, type ModelAnswers } from './model-answers.ts';
+export type { CacheableCall, CacheableRoute, ModelTurn } from './model-turn.ts';
 export { createRedisLevel } from './redis-level.ts';
 export type { Removed } from './shared-level.ts';
 export type { Turn } from './turn.ts';

@@ -1,5 +1,6 @@
 import OpenAI from 'openai';
 import { describe, expect, it } from 'vitest';
+import type { ModelPath } from '../../test/harness/model-path.ts';
 import { gathered, hello, modelPathSuite, post } from '../../test/harness/model-path-suite.ts';
 import { type AnswerStore, createAnswerStore, createModelAnswers } from '../cache/index.ts';
 import { type Clock, systemClock } from '../platform/clock.ts';
@@ -13,10 +14,16 @@ async function cached(options: Parameters<typeof start>[0] = {}, known?: AnswerS
   const clock: Clock = { ...systemClock, now: () => new Date(Date.now() + aheadMs) };
   const store =
     known ?? createAnswerStore({ clock, random: { fraction: () => 0 }, metrics: createMetrics() });
-  const path = await start({
-    ...options,
-    hooks: { cache: createModelAnswers({ store, clock }), ...options.hooks },
+  const cache = createModelAnswers({
+    store,
+    clock,
+    async embed(caller, text) {
+      const asked = { model: 'sim/text-embedding-3-small', inputs: [text] };
+      const { vectors, model } = await path.gateway.models.embed(caller, asked);
+      return vectors[0] ? { vector: vectors[0], model } : null;
+    },
   });
+  const path: ModelPath = await start({ ...options, hooks: { cache, ...options.hooks } });
   return {
     path,
     store,
@@ -195,6 +202,74 @@ describe('equal calls at once', () => {
     expect(await first).toBe('left');
     for (const response of await Promise.all(others)) expect(response.status).toBe(200);
     expect(simulator.calls().length).toBe(2);
+  });
+});
+
+describe('an answer by meaning', () => {
+  const semantic = (similarityThreshold: number) => ({
+    routes: {
+      fast: {
+        tiers: [[{ provider: 'sim', model: 'gpt-4o-mini' }]],
+        cache: { mode: 'semantic' as const, similarityThreshold },
+      },
+    },
+  });
+  const question = (content: string, more: object = {}) => ({
+    model: 'fast',
+    messages: [
+      { role: 'system', content: 'Be brief.' },
+      { role: 'user', content },
+    ],
+    ...more,
+  });
+  const asked = 'How do I reset the password of my account?';
+  const similar = 'Please tell me how to reset my account password';
+
+  it.each([false, true])('is given to a question that means the same, streamed: %s', async (stream) => {
+    const { ask } = await cached(semantic(0.8));
+    const first = await ask(question(asked, { stream }), {});
+    const text = await first.text();
+    const second = await ask(question(similar, { stream }), {});
+    expect([cacheOf(first), cacheOf(second)]).toEqual(['miss', 'hit']);
+    expect(await second.text()).toBe(text);
+    expect(Number(second.headers.get('x-gatehouse-cache-similarity'))).toBeGreaterThanOrEqual(0.8);
+    expect(second.headers.get('x-gatehouse-cache-key')).toBe(first.headers.get('x-gatehouse-cache-key'));
+    // In its very words it is found without asking what it means.
+    const embeddings = () => simulator.calls().filter(({ path }) => path.endsWith('/embeddings')).length;
+    const before = embeddings();
+    expect(cacheOf(await ask(question(asked, { stream }), {}))).toBe('hit');
+    expect(embeddings()).toBe(before);
+  });
+
+  it('is not given to another question, behind another wall, or to who wants the very words', async () => {
+    const { ask } = await cached(semantic(0.8));
+    await ask(question(asked), {});
+    expect(cacheOf(await ask(question('Which harbours are open in winter?'), {}))).toBe('miss');
+    expect(cacheOf(await ask(question(similar, { temperature: 0.1 }), {}))).toBe('miss');
+    expect(cacheOf(await ask(question(`${similar}!`, { stream: true }), {}))).toBe('miss');
+    const history = { messages: [{ role: 'user', content: similar }] };
+    expect(cacheOf(await ask(question('', history), {}))).toBe('miss');
+    expect(cacheOf(await ask(question(similar)))).toBe('miss');
+  });
+
+  it('is not given below the threshold, nor once it was removed', async () => {
+    const strict = await cached(semantic(0.999));
+    await strict.ask(question(asked), {});
+    expect(cacheOf(await strict.ask(question(similar), {}))).toBe('miss');
+    const { path, store, ask } = await cached(semantic(0.8));
+    const first = await ask(question(asked), {});
+    await store.removeEntry(path.principal.tenantId, first.headers.get('x-gatehouse-cache-key') ?? '');
+    expect(cacheOf(await ask(question(similar), {}))).toBe('miss');
+    await store.removeTenant(path.principal.tenantId);
+    expect(cacheOf(await ask(question(asked), {}))).toBe('miss');
+  });
+
+  it('is looked for in the very words only while the embedding model fails', async () => {
+    const { ask } = await cached(semantic(0.8));
+    simulator.setFault({ kind: 'server-error', path: '/v1/embeddings' });
+    expect((await ask(question(asked), {})).status).toBe(200);
+    expect(cacheOf(await ask(question(asked), {}))).toBe('hit');
+    expect(cacheOf(await ask(question(similar), {}))).toBe('miss');
   });
 });
 
