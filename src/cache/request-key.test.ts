@@ -60,6 +60,13 @@ describe('a request', () => {
     expect(normal({ messages, max_tokens: 5, user: 'u' }, 'anthropic-messages')).not.toBe(anthropic);
   });
 
+  it('is another one with other labels where the answer repeats them', () => {
+    const labelled = (label: object) => normal({ input: 'Hi', ...label }, 'openai-responses');
+    for (const label of [{ metadata: { order: '4711' } }, { user: 'u' }, { prompt_cache_key: 'k' }]) {
+      expect(labelled(label)).not.toBe(labelled({}));
+    }
+  });
+
   it('is another one with other options of its stream', () => {
     const streamed = (more: object) => normal({ messages, stream: true, ...more }, 'openai-chat', true);
     expect(streamed({ stream_options: { include_usage: true } })).not.toBe(streamed({}));
@@ -70,6 +77,9 @@ describe('a request', () => {
       expect(normal({ input: 'Hi', ...effect }, 'openai-responses')).toBeNull();
     }
     expect(normal({ input: 'Hi', store: false, conversation: null }, 'openai-responses')).not.toBeNull();
+    for (const dialect of ['openai-chat', 'openai-responses', 'anthropic-messages']) {
+      expect(normal({ messages, metadata: { kapa_thread_id: 'thread-1' } }, dialect)).toBeNull();
+    }
     expect(normal({ messages }, 'a-dialect-nobody-knows')).toBeNull();
   });
 

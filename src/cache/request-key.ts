@@ -6,7 +6,8 @@ const withoutEffect: Readonly<Record<string, readonly string[]>> = {
   // `user`, `safety_identifier` and `metadata` are labels for the provider's own records; `prompt_cache_key` and its
   // retention steer where the provider keeps the prompt, not what it answers.
   'openai-chat': ['user', 'safety_identifier', 'metadata', 'prompt_cache_key', 'prompt_cache_retention'],
-  'openai-responses': ['user', 'safety_identifier', 'metadata', 'prompt_cache_key', 'prompt_cache_retention'],
+  // A response repeats its labels, and one caller's are not for another.
+  'openai-responses': [],
   'openai-embeddings': ['user'],
   // Only a user's id for the provider's records.
   'anthropic-messages': ['metadata'],
@@ -21,7 +22,10 @@ const statedOtherwise = ['model', 'stream'];
 
 /** Requests that are made for what they do at the provider, or whose answer depends on what the provider keeps. */
 function changesTheProvider(body: Readonly<Record<string, unknown>>): boolean {
-  return body.store === true || body.background === true || (body.conversation ?? null) !== null;
+  const { metadata } = body as { metadata?: { kapa_thread_id?: unknown } | null };
+  // A question within a thread of an answer provider means something else in each thread, and becomes part of it.
+  const inThread = (metadata?.kapa_thread_id ?? null) !== null;
+  return body.store === true || body.background === true || (body.conversation ?? null) !== null || inThread;
 }
 
 /** Further digits than a double holds: two such numbers may differ and look the same once parsed. */

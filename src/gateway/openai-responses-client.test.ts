@@ -387,6 +387,20 @@ describe('what passes through to a provider that speaks this dialect', () => {
     expect(await onlyRow(path)).toMatchObject({ status: 'error', error_code: 'upstream_failed' });
   });
 
+  it('may hold pictures', async () => {
+    const partial_image_b64 = 'A'.repeat(6 * 1024 * 1024);
+    const picture = event('response.image_generation_call.partial_image', { partial_image_b64 });
+    const raw = await upstream((reply) => {
+      reply.writeHead(200, { 'content-type': 'text/event-stream' });
+      reply.end([...opening, picture, completed].join(''));
+    });
+    const path = await start({ providers: { sim: raw.url } });
+    const types = (await gathered(await clientOf(path).responses.create({ ...hello, stream: true }))).map(
+      ({ type }) => type,
+    );
+    expect(types.slice(-2)).toEqual(['response.image_generation_call.partial_image', 'response.completed']);
+  });
+
   it('is not what another provider signed, which OpenAI would refuse', async () => {
     const bodies: string[] = [];
     const raw = await upstream((reply, _request, body) => {

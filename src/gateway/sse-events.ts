@@ -1,5 +1,5 @@
-/** An event larger than this is not one that any model sends. */
-export const maxEventBytes = 4 * 1024 * 1024;
+/** An event larger than this is not one that any model sends: the largest hold a picture, some 6 MB in base64. */
+export const maxEventBytes = 16 * 1024 * 1024;
 
 const lineFeed = 0x0a;
 const carriageReturn = 0x0d;
