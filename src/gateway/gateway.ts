@@ -53,7 +53,9 @@ export function createGateway(deps: GatewayDependencies): Gateway {
   const { clock, newId, routing, costs } = deps;
   const defaults = { ...defaultTimeouts, ...deps.timeouts };
   const timeouts = createTimeouts(defaults);
-  const deadlines = new Deadlines();
+  const shortestMs = Math.min(defaults.firstTokenMs, defaults.idleMs, defaults.totalMs, heartbeatMs);
+  const lookEveryMs = Math.max(10, Math.min(250, shortestMs / 4));
+  const deadlines = new Deadlines(lookEveryMs);
   const inFlight = createInFlight({ bounds: { ...defaultInFlightBounds, ...deps.bounds }, clock });
   const streams: OpenStreams = new Set();
   const upstream = createUpstream({ ...defaults, firstByteMs: defaults.firstTokenMs }, clock);
@@ -84,10 +86,8 @@ export function createGateway(deps: GatewayDependencies): Gateway {
 
   /** One look at all calls a few times a second, in place of timers for each: so late may a deadline be noticed. */
   const watchCalls = async (): Promise<void> => {
-    const shortestMs = Math.min(defaults.firstTokenMs, defaults.idleMs, defaults.totalMs, heartbeatMs);
-    const intervalMs = Math.max(10, Math.min(250, shortestMs / 4));
     while (!stopping.signal.aborted) {
-      await clock.sleep(intervalMs, stopping.signal).catch(() => {});
+      await clock.sleep(lookEveryMs, stopping.signal).catch(() => {});
       inFlight.endOverdue();
       deadlines.look(clock.monotonicMs());
       for (const stream of streams) stream.beat();

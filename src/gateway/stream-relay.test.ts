@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { OpenAiStreamReader } from './dialects/openai-stream.ts';
 import { EventSplitter, maxEventBytes } from './sse-events.ts';
-import { StreamRelay } from './stream-relay.ts';
+import { maxHeldBytes, StreamRelay } from './stream-relay.ts';
 
 const usage = { prompt_tokens: 7, completion_tokens: 3, total_tokens: 10 };
 const event = (data: unknown) => `data: ${typeof data === 'string' ? data : JSON.stringify(data)}`;
@@ -142,6 +142,86 @@ describe('the relay of a stream', () => {
     relay.push(Buffer.from(`${event('[DONE]')}\n\n`));
     expect(sent).toEqual(['a', 'b'].map((text) => `${event(chunkOf(text))}\n\n`));
     expect(relay.finish().toString()).toBe(`${event(chunkOf('c'))}\n\n${event('[DONE]')}\n\n`);
+  });
+});
+
+describe('what opens a stream and holds nothing of the answer', () => {
+  const opening = [
+    event({ choices: [{ index: 0, delta: { role: 'assistant', content: '' }, finish_reason: null }] }),
+    event({ choices: [], prompt_filter_results: [{ prompt_index: 0 }] }),
+    ': PROCESSING',
+    event({ choices: [{ index: 0, delta: { role: 'assistant', content: null, refusal: null } }] }),
+  ];
+  const all = (texts: readonly string[]) => texts.map((text) => `${text}\n\n`).join('');
+
+  it('is held back until the answer begins, and leaves with it as it came, however the bytes are cut', () => {
+    const first = fc.constantFrom<object>(
+      { content: 'a' },
+      { reasoning_content: 'hm' },
+      { refusal: 'no' },
+      { tool_calls: [{ index: 0, id: 'call_1', function: { name: 'f', arguments: '' } }] },
+      { audio: { id: 'x' } },
+    );
+    fc.assert(
+      fc.property(fc.subarray(opening), first, places, (held, delta, where) => {
+        const answer = event({ choices: [{ index: 0, delta }] });
+        const sent: string[] = [];
+        const write = (bytes: Buffer) => sent.push(bytes.toString()) > 0;
+        const relay = new StreamRelay(new OpenAiStreamReader(true), { write }, null);
+        for (const piece of cut(Buffer.from(all(held)), where)) relay.push(piece);
+        expect(sent).toEqual([]);
+        relay.push(Buffer.from(`${answer}\n\n`));
+        expect(sent.join('')).toBe(all([...held, answer]));
+      }),
+    );
+  });
+
+  it('leaves by itself when there is more of it than any provider opens with', () => {
+    let sent = 0;
+    const write = (bytes: Buffer) => {
+      sent += bytes.length;
+      return true;
+    };
+    const relay = new StreamRelay(new OpenAiStreamReader(true), { write }, null);
+    const ping = Buffer.from(`: ${'x'.repeat(1_000)}\n\n`);
+    let pushed = 0;
+    while (pushed <= maxHeldBytes) {
+      expect(sent).toBe(0);
+      relay.push(ping);
+      pushed += ping.length;
+    }
+    expect(sent).toBe(pushed);
+  });
+
+  it('leaves at the end when the answer is empty', () => {
+    const { before, tail } = relayed([Buffer.from(all([...opening, event('[DONE]')]))], true);
+    expect(before).toBe('');
+    expect(tail).toBe(all([...opening, event('[DONE]')]));
+  });
+
+  it('is kept back when an error comes in place of the answer', () => {
+    const error = event({ error: { message: 'out of memory' } });
+    const { relay, before } = relayed([Buffer.from(all([...opening, error]))], true);
+    expect(before).toBe('');
+    expect(relay.reader.failed).toBe(true);
+  });
+});
+
+describe('a torn event', () => {
+  it.each([
+    'data: {"choices":[{"delta":{"content":"',
+    'event: message_start\ndata: {"type":"message_start","mess',
+    'data:{"choices":',
+  ])('is found before it leaves: %s', (torn) => {
+    const sent: string[] = [];
+    const relay = new StreamRelay(
+      new OpenAiStreamReader(true),
+      { write: (bytes) => sent.push(bytes.toString()) > 0 },
+      null,
+    );
+    expect(relay.push(Buffer.from(`${event(chunkOf('a'))}\n\n`))).toBe(true);
+    expect(relay.push(Buffer.from(`${torn}\n\n`))).toBe('malformed');
+    expect(sent).toHaveLength(1);
   });
 });
 

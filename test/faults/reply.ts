@@ -56,7 +56,8 @@ export function readStream(dialect: Pairing['dialect'], text: string): Reply {
   const done = {
     chat: () => chunks.some((chunk) => isText(member(chunk, 'choices', 0, 'finish_reason'))),
     responses: () => last.type === 'response.completed',
-    messages: () => last.type === 'message_stop',
+    // Its clients take a reason to stop for the end where the mark is missing.
+    messages: () => chunks.some((chunk) => isText(member(chunk, 'delta', 'stop_reason'))),
   }[dialect]();
   if (!done) return garbled(`no end: ${text.slice(-300)}`);
   return answered([...new Set(chunks.flatMap((chunk) => toolCallsIn(dialect, chunk)))]);
