@@ -30,13 +30,13 @@ const answered: LanguageModelV4FinishReason = { unified: 'stop', raw: 'answered'
  * Kapa.ai's answers (https://docs.kapa.ai/api/reference/query-v-1-projects-chat) as a model: it is asked one question
  * and answers from a project's documentation, naming its sources. A conversation goes on in a thread of Kapa's own.
  */
-export function createKapaModel({ baseUrl, projectId, fetch }: KapaModelOptions): LanguageModelV4 {
+export function createKapaModel({ baseUrl, projectId, fetch: send }: KapaModelOptions): LanguageModelV4 {
   const ask = async (options: LanguageModelV4CallOptions, ending: '' | 'stream/'): Promise<Response> => {
     const thread = threadOf(options);
     const place = thread === null ? `projects/${encodeURIComponent(projectId)}` : `threads/${thread}`;
     const url = `${baseUrl}/query/v1/${place}/chat/${ending}`;
     const body = { query: questionOf(options) };
-    const response = await fetch(url, {
+    const response = await send(url, {
       method: 'POST',
       headers: { 'content-type': 'application/json', accept: 'application/json' },
       body: JSON.stringify(body),
