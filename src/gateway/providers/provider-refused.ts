@@ -31,13 +31,24 @@ export class ProviderRefused extends Error implements TranslatedError {
  */
 export function refusalBehind(error: unknown): ProviderRefused | null {
   if (error instanceof ProviderRefused) return error;
-  const { statusCode, message, data, responseHeaders } = recordOf(error);
+  const { statusCode, message, data, responseHeaders, responseBody } = recordOf(error);
   const words = typeof message === 'string' && message !== '' ? message : 'The provider failed.';
   if (typeof statusCode === 'number' && statusCode >= 300 && statusCode <= 599) {
     const headers = APICallError.isInstance(error) ? (responseHeaders as Record<string, string>) : undefined;
-    return new ProviderRefused(statusCode, words, codeOf(data), error, headers);
+    const told = { ...retryAfterOf(responseBody), ...headers };
+    return new ProviderRefused(statusCode, words, codeOf(data), error, told);
   }
   return null;
+}
+
+/**
+ * Google says when to come back in the body, as a detail of the error
+ * (https://github.com/googleapis/googleapis/blob/master/google/rpc/error_details.proto).
+ */
+function retryAfterOf(body: unknown): Record<string, string> {
+  const seconds =
+    typeof body === 'string' ? /"retryDelay":\s*"(\d{1,6}(?:\.\d+)?)s"/.exec(body)?.[1] : undefined;
+  return seconds === undefined ? {} : { 'retry-after': String(Math.ceil(Number(seconds))) };
 }
 
 /** Providers say it as `error.code`, `error.type` or `error.status`; Bedrock as `type`. */

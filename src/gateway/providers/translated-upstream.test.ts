@@ -175,7 +175,12 @@ describe('a translated exchange', () => {
       const told = await ask(streamed).over;
       expect(told).toMatchObject({ status: 400, headers: { 'retry-after': '3' } });
       expect(JSON.parse(told.text)).toEqual({
-        error: { message: error.message, type: 'invalid_request_error', param: null, code: error.type },
+        error: {
+          message: error.message,
+          type: 'invalid_request_error',
+          param: null,
+          code: 'context_length_exceeded',
+        },
       });
     }
   });

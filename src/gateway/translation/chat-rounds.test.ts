@@ -1,4 +1,4 @@
-import OpenAI from 'openai';
+import OpenAI, { type APIError } from 'openai';
 import type { ChatCompletionMessage, ChatCompletionMessageParam } from 'openai/resources/chat';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type ModelPath, startModelPath } from '../../../test/harness/model-path.ts';
@@ -6,7 +6,12 @@ import { testCredentials } from '../../../tools/simulator/bedrock/signature.ts';
 import { createSimulator } from '../../../tools/simulator/server.ts';
 import { onePixel, weatherSchema } from '../../../tools/simulator/testing.ts';
 
-const simulator = createSimulator({ seed: 7, keepBodies: true, apiKey: 'sk-test-upstream' });
+const simulator = createSimulator({
+  seed: 7,
+  keepBodies: true,
+  apiKey: 'sk-test-upstream',
+  contextTokens: 2_000,
+});
 const { accessKeyId, secretAccessKey } = testCredentials;
 let path: ModelPath;
 let client: OpenAI;
@@ -131,5 +136,16 @@ describe.each(models)('%s', (model) => {
       // Bedrock does not tell them apart.
       reasoning_tokens: model.startsWith('bedrock') ? 0 : served?.reasoningTokens,
     });
+  });
+
+  it('refuses in a way that clients of OpenAI understand', async () => {
+    const content = 'harbour '.repeat(3_000);
+    const tooLong = client.chat.completions.create({ model, messages: [{ role: 'user', content }] });
+    await expect(tooLong).rejects.toMatchObject({ status: 400, code: 'context_length_exceeded' });
+    simulator.setFault({ kind: 'rate-limited', retryAfterS: 90 });
+    const limited = client.chat.completions.create({ model, messages: [question] });
+    const error = await limited.catch((refused: unknown) => refused);
+    expect(error).toMatchObject({ status: 429, type: 'rate_limit_error' });
+    expect((error as APIError).headers?.get('retry-after')).toBe('90');
   });
 });

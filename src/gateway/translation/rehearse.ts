@@ -1,4 +1,9 @@
-import type { LanguageModelV4CallOptions, SharedV4Warning } from '@ai-sdk/provider';
+import type {
+  LanguageModelV4CallOptions,
+  LanguageModelV4FilePart,
+  LanguageModelV4Message,
+  SharedV4Warning,
+} from '@ai-sdk/provider';
 import type { FieldProblem } from '../../platform/errors.ts';
 import type { ChatWire, ModelConnection } from '../providers/provider-wire.ts';
 import type { FieldNames, NeutralField } from './call-limits.ts';
@@ -18,7 +23,7 @@ export async function rehearse(
   const fetch = async () => new Response(reply, { headers: { 'content-type': 'application/json' } });
   let warnings: readonly SharedV4Warning[];
   try {
-    ({ warnings } = await wire.open({ ...connection, fetch }).doGenerate(options));
+    ({ warnings } = await wire.open({ ...connection, fetch }).doGenerate(withoutBulk(options)));
   } catch (error) {
     // There was no reply that could have been wrong, so it is the request.
     return [
@@ -26,6 +31,26 @@ export async function rehearse(
     ];
   }
   return warnings.filter((warning) => !isAccepted(warning)).map((warning) => problemOf(warning, names));
+}
+
+/** Enough of a file to tell what it is. */
+const enoughCharacters = 4_096;
+
+/** The same call with the beginnings of its files: what is said of a file does not depend on the rest of it. */
+function withoutBulk(options: LanguageModelV4CallOptions): LanguageModelV4CallOptions {
+  const prompt = options.prompt.map((message): LanguageModelV4Message => {
+    if (message.role !== 'user') return message;
+    const content = message.content.map((part) => (part.type === 'file' ? beginningOf(part) : part));
+    return { ...message, content };
+  });
+  return { ...options, prompt };
+}
+
+function beginningOf(file: LanguageModelV4FilePart): LanguageModelV4FilePart {
+  const { data } = file;
+  if (data.type !== 'data' || typeof data.data !== 'string' || data.data.length <= enoughCharacters)
+    return file;
+  return { ...file, data: { type: 'data', data: data.data.slice(0, enoughCharacters) } };
 }
 
 /** What loses nothing that was asked for. */
