@@ -4,6 +4,7 @@ import { keyOf } from './cache-key.ts';
 import type { CacheWish } from './cache-wish.ts';
 import { entryOfReply } from './cached-reply.ts';
 import type { Entry } from './entry.ts';
+import { literalsOf } from './literals.ts';
 import { type CacheableCall, type CacheableRoute, type ModelTurn, replyFrom, ttlOf } from './model-turn.ts';
 import type { Neighbour, Neighbours } from './neighbours.ts';
 import type { Turn } from './turn.ts';
@@ -68,7 +69,7 @@ export function createMeaning({ store, neighbours, clock, embed }: MeaningDepend
       const meaning = (await embed?.(call.caller, text).catch(() => null)) ?? null;
       if (meaning === null) return otherwise;
       const { vector } = meaning;
-      const wall = keyOf([...looking.wall, meaning.model]);
+      const wall = keyOf([...looking.wall, meaning.model, literalsOf(text)]);
       const threshold = route.cache.similarityThreshold ?? defaultSimilarityThreshold;
       const near =
         wish === 'use' ? neighbours.near(tenantId, wall, vector, threshold, clock.now().getTime()) : [];
