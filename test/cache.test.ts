@@ -144,6 +144,29 @@ describe('one server', () => {
     expect(cacheOf(await ask(north.reader, northern))).toBe('hit');
   });
 
+  it('gives an answer to a question that means the same, also where the key may do nothing but call models', async () => {
+    const inTenant = { 'x-tenant-id': 'north' };
+    const scoped = await server.call(
+      'POST',
+      '/api/v1/keys',
+      { name: 'app', role: 'analyst', scopes: ['models:call'] },
+      inTenant,
+    );
+    const put = (name: string, model: string, cache: object) => {
+      const tiers = [{ targets: [{ provider: 'openai', model }] }];
+      return call(server.url, north.admin, 'PUT', `/api/v1/routes/${name}`, { tiers, cache });
+    };
+    await put('embeddings', 'text-embedding-3-small', { mode: 'off' });
+    await put('alike', 'gpt-4o-mini', { mode: 'semantic', similarity_threshold: 0.8 });
+    const about = (content: string) => question(content, { model: 'alike' });
+    const first = await ask(scoped.json.key, about('How do I reset the password of my account?'));
+    const second = await ask(scoped.json.key, about('Please tell me how to reset my account password'));
+    expect([cacheOf(first), cacheOf(second)]).toEqual(['miss', 'hit']);
+    expect(second.text).toBe(first.text);
+    expect(cacheOf(await ask(north.reader, about('Tell me how to reset my account password')))).toBe('miss');
+    expect(cacheOf(await ask(scoped.json.key, about('How do I delete my account 2?')))).toBe('miss');
+  });
+
   it('counts for the metrics', async () => {
     const { text } = await server.call('GET', '/metrics');
     for (const line of [

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { until } from '../../test/harness/child.ts';
 import {
@@ -211,6 +212,33 @@ describe.skipIf(!redisIsInstalled)('the cache of two instances', () => {
     const b = await instance();
     expect(await b.store.peek(tenantId, keyOf([tenantId, '19']))).not.toBeNull();
     expect(await b.store.peek(tenantId, keyOf([tenantId, '0']))).toBeNull();
+  });
+
+  it('needs no more rights in Redis than the documentation says', async () => {
+    const admin = await instance();
+    const documented = readFileSync(new URL('../../docs/configuration.md', import.meta.url), 'utf8');
+    const rules = /`(~gatehouse:\* [^`]+)`\s+and `(\+info)`/.exec(documented);
+    await admin.link.command(
+      'ACL',
+      'SETUSER',
+      'app',
+      'on',
+      '>test',
+      ...`${rules?.[1]} ${rules?.[2]}`.split(' '),
+    );
+    const [a, b] = (await Promise.all(
+      [0, 1].map(() => instance({ url: redis.url.replace(/\/\/[^@]+@/, '//app:test@') })),
+    )) as [Instance, Instance];
+    const turn = await a.store.open(name);
+    const waiting = b.store.open(name);
+    await turn.keep(answer('A', ['document:1']));
+    expect(said(await waiting)).toBe('A');
+    expect(await a.store.removeTagged(tenantId, ['document:1'])).toEqual({ entries: 1, everywhere: true });
+    expect(await a.store.removeEntry(tenantId, name.key)).toMatchObject({ everywhere: true });
+    expect(await a.store.removeTenant(tenantId)).toMatchObject({ everywhere: true });
+    expect(await b.store.usage(tenantId)).toMatchObject({ shared: true });
+    expect([await a.failures(), await b.failures()]).toEqual([0, 0]);
+    await admin.link.command('ACL', 'DELUSER', 'app');
   });
 
   it('reads nothing that something else wrote there', async () => {
