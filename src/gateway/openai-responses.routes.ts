@@ -25,10 +25,11 @@ export function openAiResponsesRoutes(deps: ModelRouteDependencies): Routes {
         schema: { hide: true },
       },
       async (request) => {
+        const called = `${request.method} ${request.url.split('?')[0]}`;
         throw new AppError(
           'not_found',
-          `${request.method} ${request.url.split('?')[0]} is not offered: replies are not kept here to be fetched, ` +
-            'deleted or gone on from, whatever store says. Send the conversation so far as the input of POST /v1/responses.',
+          `${called} is not offered. Replies are not kept here to be fetched, cancelled, counted or compacted, whatever ` +
+            'store says: send the conversation so far as the input of POST /v1/responses.',
         );
       },
     );

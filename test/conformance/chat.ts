@@ -75,6 +75,21 @@ export function chatApplication(setting: Setting): Application {
         const answered = await client.chat.completions.stream({ ...first, messages }).finalChatCompletion();
         expectAnswer(answered.choices[0]?.message.content);
       },
+      async 'thoughts and tools'(model) {
+        const first = {
+          ...asked(model, 'How is the weather in Tromsø?'),
+          tools,
+          reasoning_effort: 'low' as const,
+        };
+        const { choices } = await client.chat.completions.create(first);
+        const message = choices[0]?.message;
+        const call = message?.tool_calls?.[0];
+        if (!message || call?.type !== 'function' || call.function.name !== name) throw new Error('no call');
+        const result = { role: 'tool' as const, tool_call_id: call.id, content: '{"sky":"clear"}' };
+        const messages = [...first.messages, message, result];
+        const answered = await client.chat.completions.create({ ...first, messages });
+        expectAnswer(answered.choices[0]?.message.content);
+      },
       async image(model) {
         const image_url = { url: `data:image/png;base64,${onePixel}` };
         const content = [

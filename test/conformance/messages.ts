@@ -73,6 +73,23 @@ export function messagesApplication(setting: Setting): Application {
         ];
         expectAnswer(textOf((await client.messages.stream({ ...first, messages }).finalMessage()).content));
       },
+      async 'thoughts and tools'(model) {
+        const first = {
+          ...asked(model, 'How is the weather in Tromsø?'),
+          tools,
+          thinking: { type: 'enabled' as const, budget_tokens: 1_024 },
+        };
+        const { content } = await client.messages.create(first);
+        const call = content.find((block) => block.type === 'tool_use');
+        if (call?.name !== name) throw new Error('no call');
+        const result = { type: 'tool_result' as const, tool_use_id: call.id, content: '{"sky":"clear"}' };
+        const messages: Anthropic.MessageParam[] = [
+          ...first.messages,
+          { role: 'assistant', content },
+          { role: 'user', content: [result] },
+        ];
+        expectAnswer(textOf((await client.messages.create({ ...first, messages })).content));
+      },
       async image(model) {
         const source = { type: 'base64' as const, media_type: 'image/png' as const, data: onePixel };
         const content: Anthropic.ContentBlockParam[] = [

@@ -79,6 +79,27 @@ export function responsesApplication(setting: Setting): Application {
         const answered = client.responses.stream({ ...asked(model, round), tools });
         expectAnswer((await answered.finalResponse()).output_text);
       },
+      async 'thoughts and tools'(model) {
+        const input: OpenAI.Responses.ResponseInput = [
+          { role: 'user', content: 'How is the weather in Tromsø?' },
+        ];
+        const thinking = {
+          tools,
+          reasoning: { effort: 'low' as const },
+          include: ['reasoning.encrypted_content' as const],
+        };
+        const { output } = await client.responses.create({ ...asked(model, input), ...thinking });
+        const call = output.find((item) => item.type === 'function_call');
+        if (call?.type !== 'function_call' || call.name !== name) throw new Error('no call');
+        const result = {
+          type: 'function_call_output' as const,
+          call_id: call.call_id,
+          output: '{"sky":"clear"}',
+        };
+        const round = [...input, ...(output as OpenAI.Responses.ResponseInput), result];
+        const answered = await client.responses.create({ ...asked(model, round), ...thinking });
+        expectAnswer(answered.output_text);
+      },
       async image(model) {
         const content: OpenAI.Responses.ResponseInputMessageContentList = [
           { type: 'input_text', text: 'What is this?' },
