@@ -14,8 +14,12 @@ export interface AttemptDependencies {
   readonly upstream: Upstream;
   readonly deadlines: Deadlines;
   readonly timeouts: Timeouts;
+  /** By the monotonic clock. */
+  readonly nowMs: () => number;
 }
 
+/** How long a provider may leave its connection open behind the end mark before it is cut; it cannot be used meanwhile. */
+const lingerMs = 5_000;
 /** An error page need not be longer to be understood. */
 const maxErrorBytes = 1024 * 1024;
 
@@ -111,6 +115,7 @@ class Attempt implements UpstreamReceiver, Watched {
   }
 
   data(chunk: Buffer): void {
+    if (this.#over) return;
     this.#stirred = true;
     if (this.#relay) {
       this.#passOn(this.#relay, chunk);
@@ -122,6 +127,10 @@ class Attempt implements UpstreamReceiver, Watched {
   }
 
   end(): void {
+    if (this.#over) {
+      this.#deps.deadlines.remove(this);
+      return;
+    }
     if (this.#relay) {
       this.#endStream(this.#relay);
       return;
@@ -141,6 +150,7 @@ class Attempt implements UpstreamReceiver, Watched {
   }
 
   failed(failure: UpstreamFailure): void {
+    this.#deps.deadlines.remove(this);
     this.#broken(failure.kind, failure.cause);
   }
 
@@ -162,6 +172,10 @@ class Attempt implements UpstreamReceiver, Watched {
 
   /** Gives up what takes too long. A provider that is held back because the caller reads slowly is not silent. */
   look(nowMs: number): void {
+    if (this.#over) {
+      this.#linger(nowMs);
+      return;
+    }
     const { firstTokenMs, idleMs, totalMs } = this.#timeouts;
     const aloft = nowMs - this.#account.startedMs - this.#startedMs;
     if (aloft > totalMs) {
@@ -185,10 +199,18 @@ class Attempt implements UpstreamReceiver, Watched {
       const keepsUp = relay.push(chunk);
       if (keepsUp === 'malformed') this.#abort('malformed', null);
       else if (relay.reader.failed && !this.#opened) this.#abort('provider_error', null);
+      else if (relay.ended) this.#endStream(relay);
       else if (!keepsUp) this.#pause();
     } catch (error) {
       this.#abort(error instanceof AppError ? 'blocked' : 'malformed', error);
     }
+  }
+
+  /** The answer is whole; the connection is of use again once the provider has ended its reply, too. */
+  #linger(nowMs: number): void {
+    if (nowMs - this.#silentSinceMs <= lingerMs) return;
+    this.#exchange?.abort();
+    this.#deps.deadlines.remove(this);
   }
 
   #pause(): void {
@@ -238,7 +260,9 @@ class Attempt implements UpstreamReceiver, Watched {
     if (this.#over) return;
     this.#over = true;
     this.#call.cancellation.listen(null);
-    this.#deps.deadlines.remove(this);
+    // What ended with its mark is followed to the end of its connection.
+    if (outcome.kind === 'streamed' && this.#relay?.ended) this.#silentSinceMs = this.#deps.nowMs();
+    else this.#deps.deadlines.remove(this);
     const account = this.#account;
     // A translated reply may have been refused half-way: what the provider told before holds.
     const told = this.#exchange?.facts ?? null;

@@ -63,6 +63,7 @@ export function createGateway(deps: GatewayDependencies): Gateway {
     upstream,
     deadlines,
     timeouts,
+    nowMs: clock.monotonicMs,
     health: deps.health,
     budget: createRetryBudget({ ...defaultRetryBudget, ...deps.retryBudget }, clock),
     metrics: createResilienceMetrics(deps.metrics),
@@ -95,7 +96,14 @@ export function createGateway(deps: GatewayDependencies): Gateway {
   };
 
   return {
-    routes: gatewayRoutes({ callModel, routing, streams, clock, newId }),
+    routes: gatewayRoutes({
+      callModel,
+      routing,
+      streams,
+      clock,
+      newId,
+      sendFeedback: upstream.sendFeedback,
+    }),
     models: createInProcessModels({ callModel, newId }),
     start() {
       watch = watchCalls();

@@ -74,6 +74,11 @@ export class StreamRelay {
     return Buffer.concat([opening, last, kept, this.#endMark ?? nothing]);
   }
 
+  /** The provider has sent its end mark; nothing that still comes is anybody's. */
+  get ended(): boolean {
+    return this.#endMark !== null;
+  }
+
   /** What is held back, as text. */
   held(): string {
     return Buffer.concat(this.#held).toString('utf8');

@@ -61,7 +61,8 @@ export function wrongInBooks({ rows, journals, made }: Books): string[] {
 function wrongInRow(row: SpooledRow, call: JournalCall): string[] {
   const wrong: string[] = [];
   const tokens = tokensOf(row);
-  const refused = call.ending === 'refused';
+  // A refusal that came after we had given up, or the caller had left, was not heard.
+  const refused = call.ending === 'refused' && row.status !== 'timeout' && row.status !== 'aborted';
   if (refused && (row.estimated || tokens.total > 0)) wrong.push('a refusal is charged');
   if (!refused && !row.estimated) {
     const { served } = call;
