@@ -71,6 +71,15 @@ export function createAccess(deps: AccessDependencies) {
     throw new AppError('forbidden', 'This key belongs to another tenant than the one named by X-Tenant-Id.');
   };
 
+  const admitted = (principal: Principal, tenantHeader: string | undefined, now: Date): Principal => {
+    usedKeys.set(principal.keyId, now);
+    const caller = tenantHeader === undefined ? principal : inTenantNamedBy(principal, tenantHeader);
+    if (caller.tenant.status === 'suspended' && caller.role !== 'owner') {
+      throw new AppError('tenant_suspended', `The tenant ${caller.tenant.slug} is suspended.`);
+    }
+    return caller;
+  };
+
   const writeLastUsed = async (): Promise<void> => {
     const batch = new Map(usedKeys);
     usedKeys.clear();
@@ -145,22 +154,14 @@ export function createAccess(deps: AccessDependencies) {
         throw unauthenticated('Send an API key: "Authorization: Bearer gh_…" or "X-Api-Key: gh_…".');
       }
       const hash = hashKey(token);
-      const known = snapshot.principalOf(hash, clock.now().getTime());
-      if (known) return admitted(known);
+      const now = clock.now();
+      const known = snapshot.principalOf(hash, now.getTime());
+      if (known) return admitted(known, tenantHeader, now);
       if (!isWellFormedKey(token)) throw unauthenticated('This API key is not valid.');
-      return snapshot.lookUp(hash, clock.now().getTime()).then((principal) => {
+      return snapshot.lookUp(hash, now.getTime()).then((principal) => {
         if (!principal) throw unauthenticated('This API key is not valid, has expired or was revoked.');
-        return admitted(principal);
+        return admitted(principal, tenantHeader, now);
       });
-
-      function admitted(principal: Principal): Principal {
-        usedKeys.set(principal.keyId, clock.now());
-        const caller = tenantHeader === undefined ? principal : inTenantNamedBy(principal, tenantHeader);
-        if (caller.tenant.status === 'suspended' && caller.role !== 'owner') {
-          throw new AppError('tenant_suspended', `The tenant ${caller.tenant.slug} is suspended.`);
-        }
-        return caller;
-      }
     },
 
     /** The tenant by id or slug, as this instance knows it. */

@@ -1,4 +1,3 @@
-import type { FastifyRequest } from 'fastify';
 import { Gauge } from 'prom-client';
 import { createCounter } from '../platform/counter.ts';
 import { createHistogram, type HistogramSeries } from '../platform/histogram.ts';
@@ -47,13 +46,14 @@ export function createRequestMetrics(registry: Metrics) {
     started(): void {
       inFlight++;
     },
-    finished(request: FastifyRequest, status: number, seconds: number): void {
+    /** @param route the pattern; undefined when none matched. */
+    finished(method: string, route: string | undefined, status: number, seconds: number): void {
       inFlight--;
-      const { method } = request;
-      const route = request.routeOptions.url ?? 'none';
-      const series = seriesOf(method, route);
+      const shown = route ?? 'none';
+      const series = seriesOf(method, shown);
       series.duration.observe(seconds);
-      const answered = series.answered.get(status) ?? total.series({ method, route, status: String(status) });
+      const answered =
+        series.answered.get(status) ?? total.series({ method, route: shown, status: String(status) });
       series.answered.set(status, answered);
       answered.inc();
     },

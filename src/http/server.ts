@@ -5,7 +5,7 @@ import scalar from '@scalar/fastify-api-reference';
 import { fastify } from 'fastify';
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import type { Access, Principal, RouteAccess } from '../access/index.ts';
-import type { Api, Routes } from '../platform/api.ts';
+import type { Api, FastifyRequest, Routes } from '../platform/api.ts';
 import type { Clock } from '../platform/clock.ts';
 import { AppError } from '../platform/errors.ts';
 import type { NewId } from '../platform/ids.ts';
@@ -104,16 +104,19 @@ export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
   });
   api.addHook('onRequest', authenticationHook(deps.access));
 
-  const ended = (request: Parameters<typeof requestMetrics.finished>[0], status: number) => {
+  const ended = (request: FastifyRequest, status: number) => {
     const began = (request as unknown as Record<symbol, number>)[startedAt] ?? 0;
     const durationMs = clock.monotonicMs() - began;
-    requestMetrics.finished(request, status, durationMs / 1000);
+    const { method } = request;
+    // Asked for once: Fastify makes these anew each time.
+    const route = request.routeOptions.url;
+    requestMetrics.finished(method, route, status, durationMs / 1000);
     requestLog.info(
       {
         correlation_id: request.correlationId,
         tenant: request.principal?.tenantId,
-        method: request.method,
-        route: request.routeOptions.url,
+        method,
+        route,
         status,
         duration_ms: Math.round(durationMs * 100) / 100,
       },
@@ -146,9 +149,6 @@ export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
     );
   });
 
-  await api.register(multipart, {
-    limits: { files: 1, fileSize: uploadLimit, fields: 20, fieldSize: jsonBodyLimit },
-  });
   await api.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -179,7 +179,7 @@ export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
 
   mount(api, '', [entranceRoute, ...deps.rootRoutes]);
   mount(api, '/v1', deps.modelRoutes);
-  mount(api, '/api/v1', [openApiRoute, ...deps.platformRoutes]);
+  mount(api, '/api/v1', [openApiRoute, ...deps.platformRoutes], takeFiles);
   await api.ready();
 
   return {
@@ -238,9 +238,23 @@ const openApiRoute: Routes = (api) => {
   );
 };
 
-function mount(api: Api, prefix: string, all: readonly Routes[]): void {
+/** Only where files are sent: what it does for every request that could be one would cost each model call, too. */
+async function takeFiles(scope: Api): Promise<void> {
+  await scope.register(multipart, {
+    limits: { files: 1, fileSize: uploadLimit, fields: 20, fieldSize: jsonBodyLimit },
+  });
+}
+
+/** @param prepare what all of these routes need and no others. */
+function mount(
+  api: Api,
+  prefix: string,
+  all: readonly Routes[],
+  prepare: (scope: Api) => Promise<void> = async () => {},
+): void {
   api.register(
     async (scope) => {
+      await prepare(scope as unknown as Api);
       for (const routes of all) {
         // Each in its own scope, so that what one adds (a body parser, say) is not another's.
         scope.register(async (inner) => routes(inner as unknown as Api));

@@ -15,12 +15,26 @@ export function createLog(level: string, destination?: DestinationStream): Log {
     {
       level,
       base: { service: 'gatehouse' },
-      timestamp: () => `,"timestamp":"${new Date().toISOString()}"`,
+      timestamp: createTimestamp(),
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths: [...paths, 'headers["x-api-key"]', '*.headers["x-api-key"]'], censor: '[redacted]' },
     },
     destination ?? createLogStream(2),
   );
+}
+
+/** A busy server writes many lines in one millisecond, and their time is the same text. */
+function createTimestamp(): () => string {
+  let ofMs = 0;
+  let text = '';
+  return () => {
+    const now = Date.now();
+    if (now !== ofMs) {
+      ofMs = now;
+      text = `,"timestamp":"${new Date(now).toISOString()}"`;
+    }
+    return text;
+  };
 }
 
 /**
