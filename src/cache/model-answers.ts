@@ -77,8 +77,9 @@ export function createModelAnswers(deps: ModelAnswersDependencies): ModelAnswers
           onCancel: (listener) => listenTo(call.cancellation, listener),
         },
       );
-      const { question } = understood;
-      if (route.cache.mode === 'semantic' && asked === undefined && question !== null && deps.embed) {
+      const byItsMeaning = route.cache.mode === 'semantic' && asked === undefined && deps.embed;
+      const question = byItsMeaning ? understood.question() : null;
+      if (question !== null) {
         const looking = { call, route, wall: [...wall, question.rest], text: question.text, key };
         return Promise.resolve(opened).then((turn) =>
           byMeaning(turn, looking, wish, exactTurn(turn, key, route)),

@@ -92,7 +92,7 @@ describe('a request', () => {
 
 describe('the question of a request', () => {
   const question = (body: object, dialect = 'openai-chat') =>
-    understandRequest(dialect, Buffer.from(JSON.stringify(body)), false)?.question ?? null;
+    understandRequest(dialect, Buffer.from(JSON.stringify(body)), false)?.question() ?? null;
 
   it('is the last turn’s text, and everything else stands beside it', () => {
     const system = { role: 'system', content: 'Be brief.' };

@@ -37,7 +37,12 @@ export interface UnderstoodRequest {
   /** The body in one form for all ways to write it down. */
   readonly normal: string;
   /** The last turn, when it is a user's text, and the body without it in normal form; for the semantic cache. */
-  readonly question: { readonly text: string; readonly rest: string } | null;
+  question(): Question | null;
+}
+
+export interface Question {
+  readonly text: string;
+  readonly rest: string;
 }
 
 /**
@@ -54,7 +59,7 @@ export function understandRequest(
   const text = bytes.toString('utf8');
   const body = JSON.parse(text) as Record<string, unknown>;
   if (changesTheProvider(body)) return null;
-  if (longNumber.test(text)) return { normal: text, question: null };
+  if (longNumber.test(text)) return { normal: text, question: () => null };
   const kept = Object.entries(body).filter(
     ([name]) =>
       !ignored.includes(name) &&
@@ -64,7 +69,7 @@ export function understandRequest(
   );
   const normal = normalForm(Object.fromEntries(kept), 0);
   if (normal === null) return null;
-  return { normal, question: questionOf(dialect, kept) };
+  return { normal, question: () => questionOf(dialect, kept) };
 }
 
 /** JSON with members in the order of their names; null when it is nested deeper than is looked at. */
@@ -96,7 +101,7 @@ const turnsMember: Readonly<Record<string, string>> = {
   'openai-responses': 'input',
 };
 
-function questionOf(dialect: string, members: readonly [string, unknown][]): UnderstoodRequest['question'] {
+function questionOf(dialect: string, members: readonly [string, unknown][]): Question | null {
   const name = turnsMember[dialect];
   const turns = members.find(([member]) => member === name)?.[1];
   if (name === undefined) return null;
@@ -112,7 +117,7 @@ function questionOf(dialect: string, members: readonly [string, unknown][]): Und
   return asked(texts.text, [...others, [name, [...turns.slice(0, -1), withoutText]]]);
 }
 
-function asked(text: string, rest: readonly [string, unknown][]): UnderstoodRequest['question'] {
+function asked(text: string, rest: readonly [string, unknown][]): Question | null {
   const trimmed = text.trim().replace(/\s+/g, ' ');
   const normal = normalForm(Object.fromEntries(rest), 0);
   return trimmed === '' || normal === null ? null : { text: trimmed, rest: normal };
