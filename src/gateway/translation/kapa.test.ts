@@ -121,4 +121,43 @@ describe('Kapa as a provider', () => {
     });
     expect(provider.requests.length).toBe(asked);
   });
+
+  describe('feedback', () => {
+    const send = (body: object) =>
+      fetch(`${path.url}/v1/feedback`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      });
+    const liked = { model: 'docs/kapa', answer_id: 'answer-1', reaction: 'upvote' };
+
+    it('reaches whoever keeps the documentation', async () => {
+      provider.answers({ body: {} });
+      const rows = (await path.ledger()).length;
+      const reply = await send({ ...liked, comment: 'Helped.' });
+      expect([reply.status, await reply.json()]).toEqual([
+        200,
+        { answer_id: 'answer-1', reaction: 'upvote' },
+      ]);
+      expect(provider.requests.at(-1)).toMatchObject({
+        path: '/query/v1/feedback/upsert/',
+        headers: { 'x-api-key': 'key-of-test' },
+        body: { question_answer_id: 'answer-1', reaction: 'upvote', comment: 'Helped.' },
+      });
+      expect((await path.ledger()).length).toBe(rows);
+    });
+
+    it.each([
+      [502, { status: 404, body: { detail: 'No such answer.' } }, liked],
+      [502, { status: 500, body: '' }, liked],
+      [422, { body: {} }, { ...liked, reaction: 'shrug' }],
+      [422, { body: {} }, { ...liked, answer_id: '../admin' }],
+      [404, { body: {} }, { ...liked, model: 'nowhere' }],
+    ])('says %i when it cannot be given', async (status, answer, body) => {
+      provider.answers(answer);
+      const reply = await send(body);
+      expect(reply.status).toBe(status);
+      expect(await reply.json()).toMatchObject({ error: { message: expect.any(String) } });
+    });
+  });
 });
