@@ -366,6 +366,40 @@ describe('what passes through to a provider that speaks this dialect', () => {
     }
   });
 
+  it('goes to a provider that has to be translated for, whole and streamed', async () => {
+    const path = await start({
+      providers: { sim: providerUrl(), claude: { baseUrl: providerUrl(), kind: 'anthropic' } },
+      routes: {
+        fast: [[{ provider: 'sim', model: 'gpt-4o' }], [{ provider: 'claude', model: 'claude-sonnet-4-5' }]],
+      },
+    });
+    simulator.setFault([
+      { kind: 'server-error', wire: 'openai-responses', times: 1 },
+      { kind: 'error-event', wire: 'openai-responses', afterChunks: 0 },
+    ]);
+    const client = clientOf(path);
+    const final = await client.responses.stream(hello).finalResponse();
+    expect(final.status).toBe('completed');
+    expect(final.output_text).toContain('Hello there');
+    const whole = await client.responses.create(hello);
+    expect(whole.output_text).toBe(final.output_text);
+    const answered = (await path.ledger()).filter((row) => row.status === 'ok');
+    expect(answered.map((row) => row.provider)).toEqual(['claude', 'claude']);
+  });
+
+  it('is asked for once only when the provider may have acted already', async () => {
+    const path = await start();
+    simulator.setFault({ kind: 'reset-before-headers' });
+    const client = clientOf(path);
+    const failing = async (tools: OpenAI.Responses.Tool[]) => {
+      const before = simulator.totals().calls;
+      await expect(client.responses.create({ ...hello, tools })).rejects.toThrow(OpenAI.APIError);
+      return simulator.totals().calls - before;
+    };
+    expect(await failing([{ type: 'web_search' }])).toBe(1);
+    expect(await failing([weather])).toBeGreaterThan(1);
+  });
+
   it('says so when a stream fails whose beginning was too long to be held back', async () => {
     const instructions = 'Be brief. '.repeat(150_000);
     const created = event('response.created', {
