@@ -47,6 +47,7 @@ import {
   retrievalRoutes,
 } from './retrieval/index.ts';
 import {
+  createRedisHealthShare,
   createRouting,
   createRoutingStore,
   createTargetHealth,
@@ -140,7 +141,13 @@ export async function compose(
     log,
     dataDir: foundation.dataDirectory,
   });
-  const targetHealth = createTargetHealth({ clock, random, log, metrics });
+  const targetHealth = createTargetHealth({
+    clock,
+    random,
+    log,
+    metrics,
+    ...(redis === null ? {} : { share: createRedisHealthShare({ redis, instanceId: newId(), log }) }),
+  });
   const routing = createRouting({
     store: createRoutingStore(database),
     secretBox,

@@ -3,6 +3,7 @@ export type { BreakerState } from './health/breaker.ts';
 export { providerHealthRoutes } from './health/health.routes.ts';
 export type { BreakerNews, HealthShare } from './health/health-news.ts';
 export type { HealthRules } from './health/provider-records.ts';
+export { createRedisHealthShare } from './health/redis-share.ts';
 export { createTargetHealth, type TargetHealth } from './health/target-health.ts';
 export type { TargetStatus } from './health/target-record.ts';
 export type { Refusal, Visit, VisitEnd } from './health/visit.ts';
