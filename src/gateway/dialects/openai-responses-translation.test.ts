@@ -389,6 +389,28 @@ describe('a reply', () => {
     );
   });
 
+  it('keeps calls apart that a provider mingles, and shows where one was cut off', async () => {
+    const start = (id: string) => ({ type: 'tool-input-start' as const, id, toolName: 'f' });
+    const delta = (id: string, text: string) => ({ type: 'tool-input-delta' as const, id, delta: text });
+    const call = { type: 'tool-call' as const, toolCallId: 'b', toolName: 'f', input: '{"n":2}' };
+    const finish = { type: 'finish' as const, usage, finishReason: { unified: 'length' as const, raw: 'x' } };
+    const mingled = [
+      start('a'),
+      delta('a', '{"n'),
+      start('b'),
+      delta('b', '{"n":'),
+      delta('a', '":'),
+      delta('b', '2}'),
+    ];
+    expect(await gather(events([...mingled, call, finish]))).toMatchObject({
+      status: 'incomplete',
+      output: [
+        { call_id: 'a', arguments: '{"n":', status: 'incomplete' },
+        { call_id: 'b', arguments: '{"n":2}', status: 'completed' },
+      ],
+    });
+  });
+
   it('has its numbers, and repeats of the request what clients look for', () => {
     expect(whole([{ type: 'text', text: 'Hi' }])).toMatchObject({
       ...{ object: 'response', created_at: 1_700_000_000, status: 'completed', model: 'fast', store: false },
