@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net';
+import { createFirstToken } from './first-token.ts';
 import { createResponseReader } from './response-reader.ts';
 
 /**
@@ -14,8 +15,8 @@ export interface Connection {
 }
 
 export interface ConnectionEvents {
-  /** The first byte of a reply's body has come. */
-  readonly bodyBegan: () => void;
+  /** The first text that a model wrote has come. */
+  readonly firstToken: () => void;
   /** The reply to what was sent is whole. */
   readonly ended: (status: number) => void;
   /** The connection broke, whether or not a reply was awaited; nothing more comes. */
@@ -34,8 +35,11 @@ export function openConnection(url: string, events: ConnectionEvents): Promise<C
     let closed = false;
     let last: Buffer = Buffer.alloc(0);
     const socket: Socket = connect({ host: hostname, port: Number(port), noDelay: true });
+    const token = createFirstToken();
     const reader = createResponseReader({
-      bodyBegan: events.bodyBegan,
+      body(bytes, from, to) {
+        if (token.comesWith(bytes, from, to)) events.firstToken();
+      },
       ended(status) {
         waiting = false;
         events.ended(status);
@@ -44,6 +48,7 @@ export function openConnection(url: string, events: ConnectionEvents): Promise<C
     const connection: Connection = {
       send(request) {
         waiting = true;
+        token.reset();
         socket.write(request);
       },
       lastBytes: () => last,

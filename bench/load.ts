@@ -31,8 +31,8 @@ export interface LoadResult {
   readonly repliesPerSecond: number;
   /** From the request (at a fixed rate: from when it was due, if it had to wait for a connection) to the last byte. */
   readonly latencyMs: Spread;
-  /** From the request to the first byte of the reply's body. */
-  readonly firstByteMs: Spread;
+  /** From the request to the first text that the model wrote. */
+  readonly firstTokenMs: Spread;
   /** Replies with another status than 200. */
   readonly refused: number;
   /** Connections that broke. */
@@ -41,7 +41,7 @@ export interface LoadResult {
 
 interface Measurements {
   readonly latencies: number[];
-  readonly firstBytes: number[];
+  readonly firstTokens: number[];
   readonly countFrom: number;
   readonly countTo: number;
   allReplies: number;
@@ -66,7 +66,7 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   const begun = performance.now();
   const ends = begun + rampMs + options.seconds * 1_000;
   const measured: Measurements = {
-    ...{ latencies: [], firstBytes: [], countFrom: begun + rampMs, countTo: ends },
+    ...{ latencies: [], firstTokens: [], countFrom: begun + rampMs, countTo: ends },
     ...{ allReplies: 0, repliesInTime: 0, refused: 0, broken: 0 },
   };
   let busy = 0;
@@ -101,7 +101,7 @@ function resultOf(measured: Measurements, seconds: number): LoadResult {
     allReplies: measured.allReplies,
     repliesPerSecond: measured.repliesInTime / seconds,
     latencyMs: spreadOf(measured.latencies),
-    firstByteMs: spreadOf(measured.firstBytes),
+    firstTokenMs: spreadOf(measured.firstTokens),
     refused: measured.refused,
     broken: measured.broken,
   };
@@ -163,8 +163,8 @@ async function openAsker(
   let since = 0;
   let counts = false;
   const connection = await openConnection(url, {
-    bodyBegan() {
-      if (counts) measured.firstBytes.push(performance.now() - since);
+    firstToken() {
+      if (counts) measured.firstTokens.push(performance.now() - since);
     },
     ended(status) {
       if (status === 200) note(measured, since);

@@ -51,13 +51,13 @@ export async function measureGateways(
   }
 
   const open = await manyStreams(direct, proxies, settings, tell);
-  process.stdout.write(describeAdded('time to the first byte', addedMs(open, 'firstByteMs')));
+  process.stdout.write(describeAdded('time to the first token', addedMs(open, 'firstTokenMs')));
   return {
     ...settings,
     plain: { ratios: ratiosOf(plain), measured: Object.fromEntries(plain) },
     streamed: { ratios: ratiosOf(streamed), measured: Object.fromEntries(streamed) },
     halves,
-    open: { addedMs: addedMs(open, 'firstByteMs'), measured: Object.fromEntries(open) },
+    open: { addedMs: addedMs(open, 'firstTokenMs'), measured: Object.fromEntries(open) },
   };
 }
 

@@ -20,8 +20,8 @@ function lineOf(name: string, rounds: readonly Round[]): string {
       .padStart(6)} replies/s`,
     `p50 ${median((round) => round.latencyMs.p50).toFixed(2)} ms`,
     `p99 ${median((round) => round.latencyMs.p99).toFixed(2)} ms`,
-    `first byte p50 ${median((round) => round.firstByteMs.p50).toFixed(2)} ms`,
-    `p99 ${median((round) => round.firstByteMs.p99).toFixed(2)} ms`,
+    `first token p50 ${median((round) => round.firstTokenMs.p50).toFixed(2)} ms`,
+    `p99 ${median((round) => round.firstTokenMs.p99).toFixed(2)} ms`,
     `${median((round) => round.cpuUsPerReply).toFixed(0)} us CPU a reply${database > 0 ? ` (+ ${database.toFixed(0)} database)` : ''}`,
     `core ${(100 * median((round) => round.busy)).toFixed(0)} % busy`,
     failures === 0 ? 'no failures' : `${failures} FAILURES`,
@@ -75,7 +75,7 @@ export function describeRatios(measured: Measured): string {
 }
 
 /** What each proxy adds to the provider's own time, in milliseconds: the difference of the medians of each point. */
-export function addedMs(measured: Measured, field: 'latencyMs' | 'firstByteMs'): Record<string, number> {
+export function addedMs(measured: Measured, field: 'latencyMs' | 'firstTokenMs'): Record<string, number> {
   const of = (name: Subject['name'], point: 'p50' | 'p99'): number =>
     medianOf((measured.get(name) ?? []).map((round) => round[field][point]));
   const added: Record<string, number> = {};

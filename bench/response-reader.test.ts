@@ -15,22 +15,29 @@ const replies = Buffer.from(
 test('replies are told apart wherever the network cuts them', () => {
   fc.assert(
     fc.property(fc.array(fc.nat(replies.length)), (cuts) => {
-      const seen: (number | 'body')[] = [];
+      const seen: (number | string)[] = [];
+      let body = '';
       const reader = createResponseReader({
-        bodyBegan: () => seen.push('body'),
-        ended: (status) => seen.push(status),
+        body: (bytes, from, to) => {
+          body += bytes.toString('latin1', from, to);
+        },
+        ended: (status) => {
+          seen.push(status, body);
+          body = '';
+        },
       });
       const points = [0, ...cuts.toSorted((left, right) => left - right), replies.length];
       for (let index = 1; index < points.length; index += 1) {
         reader.push(replies.subarray(points[index - 1], points[index]));
       }
-      expect(seen).toEqual(['body', 200, 'body', 200, 429, 'body', 200, 'body', 500]);
+      const chunks = '0\r\n\r\n\r\n0123456789\r\n';
+      expect(seen).toEqual([200, 'hello world', 200, chunks, 429, '', 200, 'abc\r\n', 500, '{}']);
     }),
   );
 });
 
 test('a reply without an end is refused', () => {
-  const reader = createResponseReader({ bodyBegan: () => {}, ended: () => {} });
+  const reader = createResponseReader({ body: () => {}, ended: () => {} });
   expect(() => reader.push(Buffer.from('HTTP/1.1 200 OK\r\nx: y\r\n\r\n'))).toThrow(
     'does not say where it ends',
   );

@@ -9,8 +9,8 @@ export interface ResponseReader {
 }
 
 export interface ReplyEvents {
-  /** The first byte of a reply's body has come. */
-  readonly bodyBegan: () => void;
+  /** A part of a reply's body has come: these bytes, the line end behind a chunk among them. */
+  readonly body: (bytes: Buffer, from: number, to: number) => void;
   /** A reply is whole. */
   readonly ended: (status: number) => void;
 }
@@ -24,7 +24,6 @@ export function createResponseReader(events: ReplyEvents): ResponseReader {
   let part: 'head' | 'length' | 'chunk-size' | 'chunk' | 'trailer' = 'head';
   let bytesLeft = 0;
   let line = '';
-  let began = false;
 
   function push(bytes: Buffer): void {
     let at = 0;
@@ -60,7 +59,6 @@ export function createResponseReader(events: ReplyEvents): ResponseReader {
 
   function beginBody(headText: string): void {
     status = Number(headText.slice(9, 12));
-    began = false;
     const length = /\r\ncontent-length: *(\d+)\r\n/iu.exec(headText)?.[1];
     if (/\r\ntransfer-encoding: *chunked\r\n/iu.test(headText)) part = 'chunk-size';
     else if (length === undefined) throw new Error(`A reply does not say where it ends: ${headText}`);
@@ -72,11 +70,8 @@ export function createResponseReader(events: ReplyEvents): ResponseReader {
   }
 
   function skipBody(bytes: Buffer, at: number): number {
-    if (!began) {
-      began = true;
-      events.bodyBegan();
-    }
     const taken = Math.min(bytesLeft, bytes.length - at);
+    events.body(bytes, at, at + taken);
     bytesLeft -= taken;
     if (bytesLeft === 0) {
       if (part === 'length') finish();

@@ -18,7 +18,7 @@ export interface Reply {
   /** When it was asked, by the performance clock. */
   readonly askedAt: number;
   readonly totalMs: number;
-  readonly firstByteMs: number;
+  readonly firstTokenMs: number;
   /** The last bytes that came: of a short reply all, of a long one its end. */
   readonly lastBytes: () => Buffer;
 }
@@ -87,11 +87,11 @@ async function live(
   think: (ms: number) => Promise<void>,
 ): Promise<void> {
   let wake: (status: number) => void = () => {};
-  let firstByteAt = Number.NaN;
+  let firstTokenAt = Number.NaN;
   let isBroken = false;
   const connection = await openConnection(user.url, {
-    bodyBegan() {
-      firstByteAt = performance.now();
+    firstToken() {
+      firstTokenAt = performance.now();
     },
     ended: (status) => wake(status),
     broke() {
@@ -110,7 +110,7 @@ async function live(
     });
     const totalMs = performance.now() - askedAt;
     const { lastBytes } = connection;
-    user.note({ kind: ask.kind, status, askedAt, totalMs, firstByteMs: firstByteAt - askedAt, lastBytes });
+    user.note({ kind: ask.kind, status, askedAt, totalMs, firstTokenMs: firstTokenAt - askedAt, lastBytes });
     await think(thinkMs());
   }
   connection.close();

@@ -7,7 +7,7 @@ export interface ProviderTimes {
   readonly chat: number;
   readonly embeddings: number;
   readonly stream: number;
-  readonly streamFirstByte: number;
+  readonly streamFirstToken: number;
   /** Between the tokens of a stream. */
   readonly tokenStep: number;
 }
@@ -26,7 +26,7 @@ export interface Times {
   answered: number;
   failed: number;
   readonly totalMs: number[];
-  readonly firstByteMs: number[];
+  readonly firstTokenMs: number[];
   /** Tokens that a model wrote for the reply, where the reply tells: one for each `totalMs`. */
   readonly outputTokens: number[];
 }
@@ -39,7 +39,7 @@ export function createTally(countFrom: number): Tally {
   const times = new Map<Kind, Times>(
     kinds.map((kind) => [
       kind,
-      { answered: 0, failed: 0, totalMs: [], firstByteMs: [], outputTokens: [] } satisfies Times,
+      { answered: 0, failed: 0, totalMs: [], firstTokenMs: [], outputTokens: [] } satisfies Times,
     ]),
   );
   const errors: string[] = [];
@@ -63,7 +63,7 @@ export function createTally(countFrom: number): Tally {
       own.answered += 1;
       if (reply.askedAt < countFrom) return;
       own.totalMs.push(reply.totalMs);
-      if (reply.kind === 'stream') own.firstByteMs.push(reply.firstByteMs);
+      if (reply.kind === 'stream') own.firstTokenMs.push(reply.firstTokenMs);
       if (reply.kind === 'query') own.outputTokens.push(outputTokensOf(reply.lastBytes()));
     },
     answered: () => answered,
@@ -90,13 +90,13 @@ export function providerTimesOf(direct: Tally, answerTokens: number): ProviderTi
       50,
     );
   const stream = median(direct.of('stream').totalMs);
-  const streamFirstByte = median(direct.of('stream').firstByteMs);
+  const streamFirstToken = median(direct.of('stream').firstTokenMs);
   return {
     chat: median(direct.of('chat').totalMs),
     embeddings: median(direct.of('embeddings').totalMs),
     stream,
-    streamFirstByte,
-    tokenStep: (stream - streamFirstByte) / answerTokens,
+    streamFirstToken,
+    tokenStep: (stream - streamFirstToken) / answerTokens,
   };
 }
 
@@ -125,5 +125,5 @@ export function beyondMs(tally: Tally, kind: Kind, provider: ProviderTimes): num
 
 function queryMs(outputTokens: number, provider: ProviderTimes): number {
   if (outputTokens === 0) return provider.embeddings;
-  return provider.embeddings + provider.streamFirstByte + outputTokens * provider.tokenStep;
+  return provider.embeddings + provider.streamFirstToken + outputTokens * provider.tokenStep;
 }

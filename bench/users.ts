@@ -151,20 +151,20 @@ function tell(outcome: Outcome): void {
     const { answered, failed } = tally.of(kind);
     return line(kind, answered, beyondMs(tally, kind, provider), failed);
   });
-  const firstBytes = tally.of('stream').firstByteMs.map((ms) => ms - provider.streamFirstByte);
+  const firstTokens = tally.of('stream').firstTokenMs.map((ms) => ms - provider.streamFirstToken);
   const all = kinds.flatMap((kind) => beyondMs(tally, kind, provider)).sort((left, right) => left - right);
   process.stdout.write(
     `\n  Milliseconds beyond the provider's own time${' '.repeat(2)}p50     p95     p99     max  errors\n` +
       lines.join('') +
       line(
-        'first byte of streams',
-        firstBytes.length,
-        firstBytes.sort((left, right) => left - right),
+        'first token of streams',
+        firstTokens.length,
+        firstTokens.sort((left, right) => left - right),
         0,
       ) +
       line('all', tally.answered(), all, tally.errorCount()) +
-      `  The provider's own: whole reply ${provider.chat.toFixed(0)} ms, stream ${provider.stream.toFixed(0)} ms (first byte ` +
-      `${provider.streamFirstByte.toFixed(0)} ms), embeddings ${provider.embeddings.toFixed(0)} ms, measured beside it.\n`,
+      `  The provider's own: whole reply ${provider.chat.toFixed(0)} ms, stream ${provider.stream.toFixed(0)} ms (first token ` +
+      `${provider.streamFirstToken.toFixed(0)} ms), embeddings ${provider.embeddings.toFixed(0)} ms, measured beside it.\n`,
   );
   for (const error of tally.errors()) process.stdout.write(`  ERROR ${error}\n`);
   tellResources(outcome);
