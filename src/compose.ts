@@ -311,7 +311,7 @@ export async function compose(
     // What takes requests stops first, what they need last.
     async stop() {
       health.drain();
-      await http.stop(config.shutdownMs);
+      await http.stop(config.shutdownMs, gateway.endReplies);
       await knowledge.stop();
       await jobs.stop(jobsStopTimeoutMs);
       await parser.stop();

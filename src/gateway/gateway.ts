@@ -9,7 +9,7 @@ import { createCallMetrics } from './call-metrics.ts';
 import { type CallModelDependencies, createCallModel } from './call-model.ts';
 import { gatewayRoutes } from './gateway.routes.ts';
 import type { GatewayHooks } from './hooks.ts';
-import { heartbeatMs, type OpenStreams } from './http-reply.ts';
+import { heartbeatMs, type OpenReplies } from './http-reply.ts';
 import { createInFlight, defaultInFlightBounds, type InFlightBounds } from './in-flight.ts';
 import { createInProcessModels, type InProcessModels } from './in-process.ts';
 import { createUpstream } from './providers/upstream.ts';
@@ -44,6 +44,8 @@ export interface Gateway {
   /** The door for what answers questions in this process: the same steps, without a socket. */
   readonly models: InProcessModels;
   start(): void;
+  /** Ends the calls over HTTP that still go on, with an error that their clients can read. */
+  endReplies(): void;
   /** Ends calls that still go on and closes the connections to providers. */
   stop(): Promise<void>;
 }
@@ -57,7 +59,7 @@ export function createGateway(deps: GatewayDependencies): Gateway {
   const lookEveryMs = Math.max(10, Math.min(250, shortestMs / 4));
   const deadlines = new Deadlines(lookEveryMs);
   const inFlight = createInFlight({ bounds: { ...defaultInFlightBounds, ...deps.bounds }, clock });
-  const streams: OpenStreams = new Set();
+  const replies: OpenReplies = new Set();
   const upstream = createUpstream({ ...defaults, firstByteMs: defaults.firstTokenMs }, clock);
   const tryTargets = createTryTargets({
     upstream,
@@ -91,7 +93,7 @@ export function createGateway(deps: GatewayDependencies): Gateway {
       await clock.sleep(lookEveryMs, stopping.signal).catch(() => {});
       inFlight.endOverdue();
       deadlines.look(clock.monotonicMs());
-      for (const stream of streams) stream.beat();
+      for (const reply of replies) reply.beat();
     }
   };
 
@@ -99,7 +101,7 @@ export function createGateway(deps: GatewayDependencies): Gateway {
     routes: gatewayRoutes({
       callModel,
       routing,
-      streams,
+      replies,
       clock,
       newId,
       sendFeedback: upstream.sendFeedback,
@@ -107,6 +109,9 @@ export function createGateway(deps: GatewayDependencies): Gateway {
     models: createInProcessModels({ callModel, newId }),
     start() {
       watch = watchCalls();
+    },
+    endReplies() {
+      for (const reply of replies) reply.stop();
     },
     async stop() {
       stopping.abort();

@@ -8,9 +8,11 @@ import type { GeneratedBy, StreamSink, WholeAnswer } from './model-call.ts';
 /** Silence on a stream after which a comment keeps proxies on the way from closing it. */
 export const heartbeatMs = 15_000;
 const heartbeat = ': keep-alive\n\n';
+/** How long a reader may take nothing of what is left of a stream that has ended: after that it is taken for gone. */
+export const lingerMs = 60_000;
 
-/** Streams being sent, for the heartbeat. */
-export type OpenStreams = Set<HttpReply>;
+/** Replies that are being made or sent, for what is done to all of them: heartbeats, and the end when the server stops. */
+export type OpenReplies = Set<HttpReply>;
 
 /**
  * The caller's side of a call over HTTP: whole answers go through the server's reply, streams straight to the socket,
@@ -18,21 +20,25 @@ export type OpenStreams = Set<HttpReply>;
  */
 export class HttpReply implements StreamSink {
   readonly #reply: FastifyReply;
-  readonly #streams: OpenStreams;
+  readonly #cancellation: Cancellation;
   readonly #clock: Pick<Clock, 'monotonicMs'>;
   #raw: ServerResponse | null = null;
   #lastWriteMs = 0;
+  /** Bytes that wait for a slow reader behind the end of the stream; null before the end. */
+  #leftBytes: number | null = null;
 
   constructor(
     reply: FastifyReply,
     cancellation: Cancellation,
-    streams: OpenStreams,
+    replies: OpenReplies,
     clock: Pick<Clock, 'monotonicMs'>,
   ) {
     this.#reply = reply;
-    this.#streams = streams;
+    this.#cancellation = cancellation;
     this.#clock = clock;
+    replies.add(this);
     reply.raw.once('close', () => {
+      replies.delete(this);
       // Without effect once the call has ended.
       cancellation.cancel('client');
     });
@@ -51,7 +57,6 @@ export class HttpReply implements StreamSink {
       'x-gatehouse-generated-by': generatedByHeader(head.generatedBy),
     });
     this.#raw.on('drain', resume);
-    this.#streams.add(this);
   }
 
   write(bytes: Buffer): boolean {
@@ -61,18 +66,36 @@ export class HttpReply implements StreamSink {
     return raw.write(bytes);
   }
 
-  /** Sends a comment when nothing was sent for a while. Whole events only ever leave, so it cannot fall inside one. */
+  /**
+   * Sends a comment when nothing was sent on a stream for a while; whole events only ever leave, so it cannot fall inside
+   * one. Lets go of a reader that does not take the rest of a stream that has ended.
+   */
   beat(): void {
-    if (this.#clock.monotonicMs() - this.#lastWriteMs < heartbeatMs || this.#raw?.writableNeedDrain) return;
-    this.write(Buffer.from(heartbeat));
+    const raw = this.#raw;
+    if (raw === null) return;
+    const nowMs = this.#clock.monotonicMs();
+    if (this.#leftBytes !== null && raw.writableLength !== this.#leftBytes) {
+      this.#leftBytes = raw.writableLength;
+      this.#lastWriteMs = nowMs;
+    }
+    const silentMs = nowMs - this.#lastWriteMs;
+    if (this.#leftBytes !== null) {
+      if (silentMs >= lingerMs) raw.destroy();
+    } else if (silentMs >= heartbeatMs && !raw.writableNeedDrain) this.write(Buffer.from(heartbeat));
+  }
+
+  /** The server stops: a call that still goes on ends with an error that its client can read. */
+  stop(): void {
+    this.#cancellation.cancel('stopping');
   }
 
   /** Ends a stream. @returns a whole answer's body for the server to send; undefined when all has been sent. */
   finish({ answer }: AnsweredCall): Buffer | undefined {
     if (this.#raw !== null) {
-      this.#streams.delete(this);
       if (answer.kind === 'streamed') this.#raw.end(answer.tail);
       else this.#raw.end();
+      this.#leftBytes = this.#raw.writableLength;
+      this.#lastWriteMs = this.#clock.monotonicMs();
       return undefined;
     }
     if (answer.kind === 'streamed') {
@@ -93,7 +116,6 @@ export class HttpReply implements StreamSink {
 
   /** The call failed before its first byte, or in a way that nothing can be said of any more. */
   abandon(): void {
-    this.#streams.delete(this);
     this.#raw?.destroy();
   }
 }

@@ -4,12 +4,12 @@ import type { Clock } from '../platform/clock.ts';
 import type { NewId } from '../platform/ids.ts';
 import type { CallModel } from './call-model.ts';
 import { Cancellation } from './cancellation.ts';
-import { HttpReply, type OpenStreams } from './http-reply.ts';
+import { HttpReply, type OpenReplies } from './http-reply.ts';
 import type { CallerRequest, Dialect, DialectName } from './model-call.ts';
 
 export interface ModelRouteDependencies {
   readonly callModel: CallModel;
-  readonly streams: OpenStreams;
+  readonly replies: OpenReplies;
   readonly clock: Pick<Clock, 'monotonicMs'>;
   readonly newId: NewId;
 }
@@ -78,7 +78,7 @@ async function answer(
   if (route.requestIdHeader) reply.header(route.requestIdHeader, request.correlationId);
   const understood = route.read(request.body, request.headers);
   const cancellation = new Cancellation();
-  const output = new HttpReply(reply, cancellation, deps.streams, deps.clock);
+  const output = new HttpReply(reply, cancellation, deps.replies, deps.clock);
   try {
     const answered = await deps.callModel(
       {

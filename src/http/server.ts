@@ -44,9 +44,14 @@ export interface HttpServer {
   readonly routes: readonly DeclaredRoute[];
   /** @returns the port, which the system chose when 0 was asked for. @throws AppError when the port is taken. */
   listen(host: string, port: number): Promise<number>;
-  /** Waits for requests in flight at most `timeoutMs`, then cuts what is left. */
-  stop(timeoutMs: number): Promise<void>;
+  /**
+   * Waits for requests in flight at most `timeoutMs`. Then calls `lastWords`, which may end what is left so that its
+   * clients can tell, and a second later cuts what is left even so.
+   */
+  stop(timeoutMs: number, lastWords?: () => void): Promise<void>;
 }
+
+const lastWordsMs = 1_000;
 
 /** Bodies of JSON routes (HTTP-7); a route that takes more says so itself. */
 const jsonBodyLimit = 1024 * 1024;
@@ -193,8 +198,13 @@ export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
       }
       return (api.server.address() as AddressInfo).port;
     },
-    async stop(timeoutMs) {
-      const timer = setTimeout(() => api.server.closeAllConnections(), timeoutMs);
+    async stop(timeoutMs, lastWords) {
+      const cut = () => api.server.closeAllConnections();
+      let timer = setTimeout(() => {
+        if (!lastWords) return cut();
+        lastWords();
+        timer = setTimeout(cut, lastWordsMs);
+      }, timeoutMs);
       await api.close();
       clearTimeout(timer);
     },
