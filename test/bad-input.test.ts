@@ -149,6 +149,15 @@ describe.each(endpoints)('$url', (endpoint) => {
     await nothingLeft();
   });
 
+  it('refuses what is nested so deep that parsing it would keep everybody else waiting', async () => {
+    path = await suite.start({ routes });
+    const levels = 2_000_000;
+    const deep = JSON.stringify(good).replace('{', `{"extra":${'['.repeat(levels)}${']'.repeat(levels)},`);
+    expect(await refusal(endpoint, await send(url, deep), 400)).toMatch(/nested deeper than 500/);
+    expect(simulator.calls()).toHaveLength(0);
+    await nothingLeft();
+  });
+
   it('ends with a client that sends half a body and goes, or asks and closes its half', async () => {
     path = await suite.start({ routes });
     const { port } = new URL(path.url);

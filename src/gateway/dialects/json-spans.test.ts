@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { findMembers, lastSpan, splice } from './json-spans.ts';
+import { findMembers, isDeeperThan, lastSpan, splice } from './json-spans.ts';
 
 const bytesOf = (text: string) => Buffer.from(text, 'utf8');
 
@@ -105,5 +105,20 @@ describe('finding members of a JSON object', () => {
     ]) {
       expect(findMembers(bytesOf(wrong), ['model']).end).toBe(-1);
     }
+  });
+});
+
+describe('how deep JSON is nested', () => {
+  const depthOf = (value: unknown): number =>
+    typeof value === 'object' && value !== null ? 1 + Math.max(0, ...Object.values(value).map(depthOf)) : 0;
+
+  it('is seen as a parser sees it, whatever the strings hold', () => {
+    fc.assert(
+      fc.property(value, (text) => {
+        const depth = depthOf(JSON.parse(text));
+        expect(isDeeperThan(bytesOf(text), depth)).toBe(false);
+        if (depth > 0) expect(isDeeperThan(bytesOf(text), depth - 1)).toBe(true);
+      }),
+    );
   });
 });
