@@ -82,7 +82,11 @@ export async function runScenario(scenario: Scenario, { faulty, healthy, urls }:
     return resultOf(scenario, replies, {
       rows,
       journals,
-      violations: [...wrongInBooks({ rows, journals, made }), ...doneTwice(scenario, replies, journals)],
+      violations: [
+        ...wrongInBooks({ rows, journals, made }),
+        ...doneTwice(scenario, replies, journals),
+        ...noticed(scenario, replies, journals),
+      ],
     });
   } finally {
     await path.stop();
@@ -153,6 +157,23 @@ function doneTwice(
         ? [`${correlation}: sent ${mayHaveActed.length} times although it must not be`]
         : []),
     ];
+  });
+}
+
+/** Callers who were told of a failure although nothing of an answer had come from anyone. */
+function noticed(
+  scenario: Scenario,
+  replies: readonly Reply[],
+  journals: Readonly<Record<string, readonly JournalCall[]>>,
+): string[] {
+  const all = Object.values(journals).flat();
+  return replies.flatMap((reply, number) => {
+    const ask = scenario.calls[number];
+    // A tool's name is something of the answer, and comes before the pieces that the providers count.
+    if (reply.kind !== 'broken_well' || ask?.actsByItself || ask?.tool) return [];
+    const correlation = correlationOf(scenario, number);
+    const begun = all.some((call) => call.headers['x-correlation-id'] === correlation && call.chunks > 0);
+    return begun ? [] : [`${correlation}: noticed what nobody had to notice: ${reply.words}`];
   });
 }
 

@@ -66,7 +66,7 @@ export function scenarioOf(seed: number): Scenario {
   const pairing = pick(random, pairings) ?? { dialect: 'chat', kind: 'openai' };
   const calls = Array.from({ length: integer(mostCalls / 2, mostCalls) }, (): Ask => {
     const streamed = random() < 0.6;
-    const actsByItself = pairing.dialect !== 'chat' && random() < 0.02;
+    const actsByItself = pairing.dialect !== 'chat' && random() < 0.1;
     return {
       streamed,
       tool: !actsByItself && random() < 0.3,
