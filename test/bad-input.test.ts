@@ -53,6 +53,9 @@ const endpoints: readonly Endpoint[] = [
   },
 ];
 
+const levels = 500_000;
+const deep = '['.repeat(levels) + ']'.repeat(levels);
+
 const send = (
   url: string,
   body: string | Uint8Array<ArrayBuffer>,
@@ -151,9 +154,8 @@ describe.each(endpoints)('$url', (endpoint) => {
 
   it('refuses what is nested so deep that parsing it would keep everybody else waiting', async () => {
     path = await suite.start({ routes });
-    const levels = 2_000_000;
-    const deep = JSON.stringify(good).replace('{', `{"extra":${'['.repeat(levels)}${']'.repeat(levels)},`);
-    expect(await refusal(endpoint, await send(url, deep), 400)).toMatch(/nested deeper than 500/);
+    const body = JSON.stringify(good).replace('{', `{"extra":${deep},`);
+    expect(await refusal(endpoint, await send(url, body), 400)).toMatch(/nested deeper than 500/);
     expect(simulator.calls()).toHaveLength(0);
     await nothingLeft();
   });
@@ -191,6 +193,7 @@ describe.each(endpoints)('$url', (endpoint) => {
     ['nothing', 'application/json', ''],
     ['a JSON text', 'application/json', '"ok"'],
     ['JSON of another API', 'application/json', '{"status":"ok"}'],
+    ['lists in lists without end', 'application/json', `{"choices":${deep},"output":${deep},"data":${deep}}`],
     ['bytes that are not UTF-8', 'application/json', Buffer.from([0x7b, 0x22, 0xff, 0xfe, 0x22, 0x3a])],
   ])('says that the provider failed when it sends %s', async (_what, type, content) => {
     const raw = await suite.upstream((response) =>

@@ -6,6 +6,7 @@ import { recordOf } from '../usage/token-counts.ts';
 import { estimateMessageOutput } from './anthropic-estimate.ts';
 import { findMembers, lastSpan } from './json-spans.ts';
 import { responseModel } from './openai-reply.ts';
+import { parseJson } from './parse-json.ts';
 
 /**
  * Reads model and usage of a message without building the rest of it.
@@ -14,18 +15,20 @@ import { responseModel } from './openai-reply.ts';
 export function readAnthropicReply(body: Buffer): ReplyFacts | null {
   const members = findMembers(body, ['usage', 'model']);
   if (members.end < 0) return null;
-  const textOf = (key: string): string | null => {
+  const bytesOf = (key: string): Buffer | null => {
     const span = lastSpan(members, key);
-    return span ? body.toString('utf8', span.start, span.end) : null;
+    return span ? body.subarray(span.start, span.end) : null;
   };
   try {
-    const rawUsage = textOf('usage');
-    const usage = rawUsage === null ? null : readAnthropicUsage(JSON.parse(rawUsage));
+    const usageBytes = bytesOf('usage');
+    const rawUsage = usageBytes?.toString('utf8') ?? null;
+    const usage = usageBytes ? readAnthropicUsage(parseJson(usageBytes)) : null;
     // A body without usage is looked at closely: it may be no message at all.
-    const reply = usage === null ? (JSON.parse(body.toString('utf8')) as JsonObject) : null;
+    const reply = usage === null ? (parseJson(body) as JsonObject) : null;
     if (reply !== null && !Array.isArray(reply.content)) return null;
+    const model = bytesOf('model');
     return {
-      model: responseModel(JSON.parse(textOf('model') ?? 'null')),
+      model: model && responseModel(parseJson(model)),
       rawUsage: usage === null && rawUsage === 'null' ? null : rawUsage,
       usage,
       estimateOutputTokens: () => estimateMessageOutput(reply ?? {}),
@@ -38,7 +41,7 @@ export function readAnthropicReply(body: Buffer): ReplyFacts | null {
 /** The reply to a count of tokens. The count was asked for, not used up: such a call is free. */
 export function readTokenCount(body: Buffer): ReplyFacts | null {
   try {
-    const { input_tokens } = recordOf(JSON.parse(body.toString('utf8')));
+    const { input_tokens } = recordOf(parseJson(body));
     if (typeof input_tokens !== 'number') return null;
     return { model: null, rawUsage: null, usage: noUsage, estimateOutputTokens: () => 0 };
   } catch {

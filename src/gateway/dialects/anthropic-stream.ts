@@ -5,6 +5,7 @@ import { mergeAnthropicUsage, readAnthropicUsage } from '../usage/anthropic-usag
 import { recordOf } from '../usage/token-counts.ts';
 import { stringLength } from './event-members.ts';
 import { responseModel } from './openai-reply.ts';
+import { parseJson } from './parse-json.ts';
 
 /** Members of a delta that carry what a model wrote; a delta has one of them. */
 const writtenMembers = ['"text"', '"partial_json"', '"thinking"'];
@@ -113,7 +114,7 @@ function parsedData(event: string): JsonObject {
   const at = event.startsWith('data:') ? 0 : event.indexOf('\ndata:') + 1;
   if (!event.startsWith('data:', at)) return {};
   try {
-    return recordOf(JSON.parse(Buffer.from(event.slice(at + 5), 'latin1').toString('utf8')));
+    return recordOf(parseJson(Buffer.from(event.slice(at + 5), 'latin1')));
   } catch {
     return {};
   }

@@ -1,6 +1,8 @@
+import type { JsonObject } from '../json-object.ts';
 import type { ReplyFacts } from '../model-call.ts';
 import { readOpenAiUsage } from '../usage/openai-usage.ts';
 import { findMembers, lastSpan } from './json-spans.ts';
+import { parseJson } from './parse-json.ts';
 
 const openBracket = 0x5b;
 
@@ -20,17 +22,18 @@ export function readOpenAiReply(
   const answer = lastSpan(members, answerMember);
   if (!answer || body[answer.start] !== openBracket) return null;
   try {
-    const usageSpan = lastSpan(members, 'usage');
-    const modelSpan = lastSpan(members, 'model');
-    const rawUsage = usageSpan ? body.toString('utf8', usageSpan.start, usageSpan.end) : null;
-    const usage = rawUsage === null ? null : readOpenAiUsage(JSON.parse(rawUsage));
+    const bytesOf = (key: string): Buffer | null => {
+      const span = lastSpan(members, key);
+      return span ? body.subarray(span.start, span.end) : null;
+    };
+    const usageBytes = bytesOf('usage');
+    const rawUsage = usageBytes?.toString('utf8') ?? null;
+    const usage = usageBytes ? readOpenAiUsage(parseJson(usageBytes)) : null;
     // A body without usage is looked at closely: it may be no reply at all.
-    const reply = usage === null ? JSON.parse(body.toString('utf8')) : null;
-    const model: unknown = modelSpan
-      ? JSON.parse(body.toString('utf8', modelSpan.start, modelSpan.end))
-      : null;
+    const reply = usage === null ? (parseJson(body) as JsonObject) : null;
+    const model = bytesOf('model');
     return {
-      model: responseModel(model),
+      model: model && responseModel(parseJson(model)),
       rawUsage: usage === null && rawUsage === 'null' ? null : rawUsage,
       usage,
       estimateOutputTokens: () => estimateOutput(reply ?? {}),

@@ -4,6 +4,7 @@ import { readOpenAiUsage } from '../usage/openai-usage.ts';
 import { stringLength } from './event-members.ts';
 import { findMembers, lastSpan } from './json-spans.ts';
 import { responseModel } from './openai-reply.ts';
+import { parseJson } from './parse-json.ts';
 
 /** Events that announce what is to come: nothing of the answer is in them. */
 const announcements = new Set([
@@ -78,11 +79,10 @@ export class ResponsesStreamReader implements StreamReader {
     if (!response) return;
     const members = findMembers(bytes, ['model', 'usage'], response.start);
     const model = lastSpan(members, 'model');
-    if (model)
-      this.#model = responseModel(parsed(bytes.toString('utf8', model.start, model.end))) ?? this.#model;
+    if (model) this.#model = responseModel(parsed(bytes.subarray(model.start, model.end))) ?? this.#model;
     const usage = lastSpan(members, 'usage');
-    const raw = usage ? bytes.toString('utf8', usage.start, usage.end) : '';
-    if (readOpenAiUsage(parsed(raw)) !== null) this.#rawUsage = raw;
+    const raw = usage && bytes.subarray(usage.start, usage.end);
+    if (raw && readOpenAiUsage(parsed(raw)) !== null) this.#rawUsage = raw.toString('utf8');
   }
 
   #countWritten(event: string): void {
@@ -103,7 +103,7 @@ function typeOf(event: string): string {
   if (data === '') return '';
   const bytes = Buffer.from(data, 'latin1');
   const span = lastSpan(findMembers(bytes, ['type']), 'type');
-  const type = span ? parsed(bytes.toString('utf8', span.start, span.end)) : null;
+  const type = span ? parsed(bytes.subarray(span.start, span.end)) : null;
   return typeof type === 'string' ? type : '';
 }
 
@@ -113,9 +113,9 @@ function dataOf(event: string): string {
   return at < 0 ? '' : event.slice(at + 6);
 }
 
-function parsed(text: string): unknown {
+function parsed(bytes: Buffer): unknown {
   try {
-    return JSON.parse(text);
+    return parseJson(bytes);
   } catch {
     return null;
   }

@@ -6,6 +6,7 @@ import { memberOpens, membersOf, stringLength } from './event-members.ts';
 import { lastSpan } from './json-spans.ts';
 import { responseModel } from './openai-reply.ts';
 import { carriesAnswer } from './openai-stream-opening.ts';
+import { parseJson } from './parse-json.ts';
 
 /** Members that carry what a model wrote. */
 const writtenMembers = ['"content"', '"arguments"', '"reasoning_content"', '"reasoning"', '"refusal"'];
@@ -73,15 +74,15 @@ export class OpenAiStreamReader implements StreamReader {
   #readFirst(event: string): void {
     const { bytes, members } = membersOf(event, ['model']);
     const span = lastSpan(members, 'model');
-    if (span) this.#model = responseModel(parsed(bytes.toString('utf8', span.start, span.end)));
+    if (span) this.#model = responseModel(parsed(bytes.subarray(span.start, span.end)));
   }
 
   /** The usage event has no choices; a last event that has both is the caller's, too. */
   #readUsage(event: string): 'pass' | 'drop' {
     const { bytes, members } = membersOf(event, ['usage', 'choices']);
     const usage = lastSpan(members, 'usage');
-    const raw = usage ? bytes.toString('utf8', usage.start, usage.end) : '';
-    if (readOpenAiUsage(parsed(raw)) !== null) this.#rawUsage = raw;
+    const raw = usage && bytes.subarray(usage.start, usage.end);
+    if (raw && readOpenAiUsage(parsed(raw)) !== null) this.#rawUsage = raw.toString('utf8');
     const choices = lastSpan(members, 'choices');
     const empty =
       choices !== undefined && /^\[\s*\]$/.test(bytes.toString('latin1', choices.start, choices.end));
@@ -103,14 +104,14 @@ export class OpenAiStreamReader implements StreamReader {
 /** @throws SyntaxError when it is not JSON. */
 function chunkOf(event: string): JsonObject {
   const data = event.split(/\r?\n/).filter((line) => line.startsWith('data:'));
-  const text = Buffer.from(data.map((line) => line.slice(5)).join('\n'), 'latin1').toString('utf8');
-  const chunk: unknown = text.trimStart().startsWith('{') ? JSON.parse(text) : null;
+  const text = data.map((line) => line.slice(5)).join('\n');
+  const chunk = text.trimStart().startsWith('{') ? parseJson(Buffer.from(text, 'latin1')) : null;
   return typeof chunk === 'object' && chunk !== null ? (chunk as JsonObject) : {};
 }
 
-function parsed(text: string): unknown {
+function parsed(bytes: Buffer): unknown {
   try {
-    return JSON.parse(text);
+    return parseJson(bytes);
   } catch {
     return null;
   }

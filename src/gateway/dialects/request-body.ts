@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { AppError } from '../../platform/errors.ts';
 import { modelNamePattern } from '../../routing/index.ts';
 import type { JsonObject } from '../json-object.ts';
-import { isDeeperThan } from './json-spans.ts';
+import { NestedTooDeep, parseJson } from './parse-json.ts';
 
 /** What every dialect must understand of a body before anything can be done with it. */
 export interface RequestBody {
@@ -31,25 +31,16 @@ export function readRequestBody(body: unknown): RequestBody {
   return { bytes: body, parsed, model, stream: stream === true };
 }
 
-/** Schemas of tools are the deepest that is seen, with some 20 levels; parsers in other languages take 1,000 at most. */
-const maxDepth = 500;
-/** A body that is shorter is parsed in an instant, however deep it is, so that nothing is looked for in it. */
-const harmlessBytes = 16 * 1024;
-
 /** @throws AppError `bad_request` when the bytes are no JSON object, or one that is nested too deep. */
 export function parseBody(body: Buffer): JsonObject {
   if (!isUtf8(body)) throw new AppError('bad_request', 'The body is not valid UTF-8.');
-  if (body.length > harmlessBytes && isDeeperThan(body, maxDepth))
-    throw new AppError('bad_request', `The body is nested deeper than ${maxDepth} levels.`);
   let parsed: unknown;
   try {
-    parsed = JSON.parse(body.toString('utf8'));
+    parsed = parseJson(body);
   } catch (cause) {
-    throw new AppError(
-      'bad_request',
-      `The body is not valid JSON: ${cause instanceof Error ? cause.message : String(cause)}`,
-      { cause },
-    );
+    const words = cause instanceof Error ? cause.message : String(cause);
+    const detail = cause instanceof NestedTooDeep ? words : `The body is not valid JSON: ${words}`;
+    throw new AppError('bad_request', detail, { cause });
   }
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
     throw new AppError('bad_request', 'The body must be a JSON object.');
