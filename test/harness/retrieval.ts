@@ -120,7 +120,14 @@ export async function startRetrievalServer(
     dataDir,
   });
   const { providerUrl: baseUrl } = options;
-  const targetHealth = createTargetHealth({ clock, random: systemRandom, log, metrics });
+  const targetHealth = createTargetHealth({
+    clock,
+    random: systemRandom,
+    log,
+    metrics,
+    // A test that mends its provider does not wait for a minute until it is asked again.
+    rules: { openMs: 500 },
+  });
   const routing = createRouting({
     store: createRoutingStore(database),
     secretBox: createSecretBox(Buffer.alloc(32, 1), systemRandom),
