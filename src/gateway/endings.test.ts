@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import type { ModelPath } from '../../test/harness/model-path.ts';
 import { hello, modelPathSuite, onlyRow, post } from '../../test/harness/model-path-suite.ts';
 import { systemClock } from '../platform/clock.ts';
-import { heartbeatMs } from './http-reply.ts';
+import { heartbeatMs, lingerMs } from './http-reply.ts';
 
 const { simulator, start, upstream } = modelPathSuite();
 
@@ -131,17 +132,7 @@ describe('a slow reader', () => {
     const path = await start({ providers: { sim: raw.url } });
     const response = await post(path, { ...hello, stream: true });
     // Nobody reads: the provider must come to a halt well before its 100 MB are through.
-    let before = -1;
-    await expect
-      .poll(
-        () => {
-          const halted = sent > 0 && sent === before;
-          before = sent;
-          return halted;
-        },
-        { interval: 200, timeout: 10_000 },
-      )
-      .toBe(true);
+    await haltOf(() => sent);
     expect(sent).toBeLessThan(events / 2);
     let next = 1;
     let rest = '';
@@ -161,15 +152,52 @@ describe('a slow reader', () => {
   }, 30_000);
 });
 
+/** A clock that can be put forward; the gateway looks at its streams a few times a second, which is short here. */
+function skippingClock() {
+  const skipped = { ms: 0 };
+  const clock = {
+    ...systemClock,
+    monotonicMs: () => systemClock.monotonicMs() + skipped.ms,
+    sleep: (ms: number, signal?: AbortSignal) => systemClock.sleep(Math.min(ms, 5), signal),
+  };
+  return { clock, skipped };
+}
+
+describe('a reader that takes nothing any more', () => {
+  it('is let go a while after its stream has ended', async () => {
+    let sent = 0;
+    const raw = await upstream((response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      const choice = { index: 0, delta: { content: 'x'.repeat(50_000) }, finish_reason: null };
+      const event = `data: ${JSON.stringify({ choices: [choice] })}\n\n`;
+      const more = (): void => {
+        do sent++;
+        while (!response.destroyed && response.write(event));
+        if (!response.destroyed) response.once('drain', more);
+      };
+      more();
+    });
+    const { clock, skipped } = skippingClock();
+    const path = await start({ providers: { sim: raw.url }, timeouts: { totalMs: 1_000_000 }, clock });
+    const response = await post(path, { ...hello, stream: true });
+    await haltOf(() => sent);
+    skipped.ms = 1_000_000;
+    expect(await onlyRowSoon(path)).toMatchObject({ status: 'timeout' });
+    expect(await connectionsOf(path)).toBe(1);
+    await expect
+      .poll(() => {
+        // Again and again, because the row is there a moment before the stream has ended.
+        skipped.ms += lingerMs;
+        return connectionsOf(path);
+      })
+      .toBe(0);
+    await expect(response.text()).rejects.toThrow();
+  }, 30_000);
+});
+
 describe('silence on a stream', () => {
   it('is filled with comments, which clients skip, so that nothing on the way closes it', async () => {
-    let skippedMs = 0;
-    const clock = {
-      ...systemClock,
-      monotonicMs: () => systemClock.monotonicMs() + skippedMs,
-      // The gateway looks at its streams once a second; here that second is short.
-      sleep: (ms: number, signal?: AbortSignal) => systemClock.sleep(Math.min(ms, 5), signal),
-    };
+    const { clock, skipped } = skippingClock();
     const path = await start({ clock });
     simulator.setFault({ kind: 'hang-mid-stream', afterChunks: 2 });
     const leaving = new AbortController();
@@ -180,8 +208,10 @@ describe('silence on a stream', () => {
       while (!wanted.test(text)) text += Buffer.from((await reader?.read())?.value ?? []).toString();
     };
     await readUntil(/(data: .*){3}/s);
-    skippedMs = heartbeatMs;
+    skipped.ms = heartbeatMs;
     await readUntil(/\n\n: keep-alive\n\n$/);
+    skipped.ms += heartbeatMs;
+    await readUntil(/\n\n: keep-alive\n\n: keep-alive\n\n$/);
     leaving.abort();
     await simulator.waitForCall((call) => call.aborted);
   });
@@ -201,3 +231,29 @@ describe('stopping', () => {
     });
   });
 });
+
+async function onlyRowSoon(path: ModelPath) {
+  await expect.poll(async () => (await path.ledger()).length).toBe(1);
+  return onlyRow(path);
+}
+
+function connectionsOf(path: ModelPath): Promise<number> {
+  return new Promise((resolve, reject) => {
+    path.http.api.server.getConnections((error, count) => (error ? reject(error) : resolve(count)));
+  });
+}
+
+/** Waits until a count does not grow any more. */
+async function haltOf(count: () => number): Promise<void> {
+  let before = 0;
+  await expect
+    .poll(
+      () => {
+        const halted = count() > 0 && count() === before;
+        before = count();
+        return halted;
+      },
+      { interval: 200, timeout: 10_000 },
+    )
+    .toBe(true);
+}

@@ -52,6 +52,8 @@ export interface HttpServer {
 }
 
 const lastWordsMs = 1_000;
+/** How often a server that stops looks for connections that have become idle. */
+const idleSweepMs = 50;
 
 /** Bodies of JSON routes (HTTP-7); a route that takes more says so itself. */
 const jsonBodyLimit = 1024 * 1024;
@@ -205,7 +207,10 @@ export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
         lastWords();
         timer = setTimeout(cut, lastWordsMs);
       }, timeoutMs);
+      // Clients keep connections open for their next request; Node closes those that are idle now, not later.
+      const sweep = setInterval(() => api.server.closeIdleConnections(), idleSweepMs);
       await api.close();
+      clearInterval(sweep);
       clearTimeout(timer);
     },
   };
