@@ -2,6 +2,7 @@ import { AppError, type FieldProblem } from '../../platform/errors.ts';
 import { responseModel } from '../dialects/openai-reply.ts';
 import type { JsonObject } from '../json-object.ts';
 import type { ReplyFacts } from '../model-call.ts';
+import { maxProblems } from '../translation/field-reader.ts';
 import type { ReplyContext } from '../translation/translation.ts';
 import type { UpstreamRequest } from '../upstream.ts';
 import type { UsageReader } from '../usage/usage-reader.ts';
@@ -26,7 +27,8 @@ export interface Asked extends UpstreamRequest {
   readonly receiver: TranslatedReceiver;
 }
 
-export function refusedFields({ target }: UpstreamRequest, errors: readonly FieldProblem[]): AppError {
+export function refusedFields({ target }: UpstreamRequest, problems: readonly FieldProblem[]): AppError {
+  const errors = problems.slice(0, maxProblems);
   const named = errors.map(({ path, message }) => `"${path}" ${message}`).join('; ');
   return new AppError('invalid', `The provider "${target.provider.name}" cannot take this call: ${named}.`, {
     errors,

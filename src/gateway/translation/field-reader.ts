@@ -1,6 +1,11 @@
 import { AppError, type FieldProblem } from '../../platform/errors.ts';
 import type { JsonObject } from '../json-object.ts';
 
+/** Fields that one error names: whoever has more to mend hears of the rest once these are mended. */
+export const maxProblems = 50;
+/** Names of members are the caller's own text. */
+const maxPathLength = 200;
+
 /**
  * Reads a request field by field and gathers what is wrong with it, so that a caller is told all of it at once. A
  * member that is null counts as absent, as it does with the providers.
@@ -9,7 +14,9 @@ export class FieldReader {
   readonly problems: FieldProblem[] = [];
 
   refuse(path: string, message: string): void {
-    this.problems.push({ path, message });
+    if (this.problems.length === maxProblems) return;
+    const shown = path.length > maxPathLength ? `${path.slice(0, maxPathLength)}…` : path;
+    this.problems.push({ path: shown, message });
   }
 
   text(value: unknown, path: string): string | undefined {
@@ -43,7 +50,7 @@ export class FieldReader {
     }
   }
 
-  /** @throws AppError `invalid` naming every field that was refused. */
+  /** @throws AppError `invalid` naming the fields that were refused. */
   finish(): void {
     if (this.problems.length === 0) return;
     const named = this.problems.map(({ path, message }) => `"${path}" ${message}`).join('; ');
