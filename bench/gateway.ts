@@ -6,6 +6,7 @@ import { measureGateways } from './measure-gateways.ts';
 import { type Cores, chooseCores } from './pinning.ts';
 import { type Portkey, startPortkey } from './portkey.ts';
 import { type BenchProcess, startNode } from './processes.ts';
+import { providerCalls } from './provider-calls.ts';
 import { watchQuiet } from './quiet.ts';
 import { pause } from './until.ts';
 
@@ -105,11 +106,10 @@ function subjectsOf({ simulator, bare, portkey, gatehouse }: Started) {
 
 /** A benchmark of forwarding must not measure a cache: every request that was answered must have reached the provider. */
 async function tellReached(simulator: BenchProcess, subjects: readonly Subject[]): Promise<void> {
-  const response = await fetch(`${simulator.firstLine}/__sim/journal?limit=1`);
-  const { totals } = (await response.json()) as { totals: { calls: number } };
+  const calls = await providerCalls(simulator.firstLine);
   const answered = subjects.reduce((total, { tally }) => total + tally.replies, 0);
   process.stdout.write(
-    `\nProvider: ${totals.calls} calls reached it, those of the set-up among them; ${answered} were answered.\n`,
+    `\nProvider: ${calls} calls reached it, those of the set-up among them; ${answered} were answered.\n`,
   );
 }
 

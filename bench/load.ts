@@ -115,7 +115,8 @@ async function startAll(
   const begun = performance.now();
   for (const [index, asker] of askers.entries()) {
     const startAt = begun + (index / askers.length) * rampMs;
-    if (performance.now() < startAt) await pause(startAt - performance.now());
+    const wait = startAt - performance.now();
+    if (wait > 0) await pause(wait);
     start(asker);
   }
 }

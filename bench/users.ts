@@ -4,6 +4,7 @@ import { type BenchGatehouse, startGatehouse } from './gatehouse.ts';
 import { type MemorySample, seriesOf, slopeOf, watchMemory } from './memory-watch.ts';
 import { chooseCores } from './pinning.ts';
 import { type BenchProcess, cpuMsOf, startNode } from './processes.ts';
+import { providerCalls } from './provider-calls.ts';
 import { watchQuiet } from './quiet.ts';
 import { runUsers, type User } from './run-users.ts';
 import { createChance, createTexts } from './search-texts.ts';
@@ -184,12 +185,6 @@ function tellResources({ tally, memory, elapsedMs, ...cpu }: Outcome): void {
   );
 }
 
-/** Calls that reached the provider so far, whoever made them. */
-async function callsOf(simulator: BenchProcess): Promise<number> {
-  const response = await fetch(`${simulator.firstLine}/__sim/journal?limit=1`);
-  return ((await response.json()) as { totals: { calls: number } }).totals.calls;
-}
-
 /** The ledger is written in batches and so may be a moment behind. */
 async function checkLedger(
   { gatehouse, tenants }: Parties,
@@ -232,7 +227,7 @@ async function bench(): Promise<void> {
         `${town.tenants * town.documentsPerTenant} documents; they think ${thinkMs} ms on average\n`,
     );
     const bookedBefore = await gatehouse.ledgerCalls(tenants.map(({ slug }) => slug));
-    const callsBefore = await callsOf(simulator);
+    const callsBefore = await providerCalls(simulator.firstLine);
     const tellQuiet = watchQuiet(
       () => simulator.cpuMs() + gatehouse.process.cpuMs() + gatehouse.databaseCpuMs(),
     );
@@ -240,7 +235,11 @@ async function bench(): Promise<void> {
     tell(outcome);
     tellQuiet();
     const byOthers = outcome.direct.answered() + outcome.direct.errorCount();
-    await checkLedger(parties, bookedBefore, (await callsOf(simulator)) - callsBefore - byOthers);
+    await checkLedger(
+      parties,
+      bookedBefore,
+      (await providerCalls(simulator.firstLine)) - callsBefore - byOthers,
+    );
     if (outcome.tally.errorCount() > 0) process.exitCode = 1;
     if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(figuresOf(outcome))}\n`);
   } finally {
