@@ -5,9 +5,17 @@ import { geminiEmbeddingUsage } from '../usage/embedding-usage.ts';
 import { geminiUsage } from '../usage/gemini-usage.ts';
 import { keyHeader, type ModelConnection, type ProviderWire, placeholderKey } from './provider-wire.ts';
 
+/**
+ * `gemini-2.5-flash`, `tunedModels/my-own`. Callers name models, and a query or another method in the name would ask for
+ * something else with the provider's key, under a name that has no price.
+ */
+const modelPath = /^(?:[\w-][\w.-]*\/)*[\w-][\w.-]*$/;
+
 export const gemini: ProviderWire = {
   nativePath: () => null,
   authHeaders: keyHeader('x-goog-api-key'),
+  refusesModel: (model) =>
+    modelPath.test(model) ? null : 'must be a name of letters, digits, dots, hyphens and underscores',
   chat: {
     open: (connection) => packageOf(connection).chat(connection.model),
     adapt: (options) => withOwnThoughts(options, geminiThought),

@@ -16,6 +16,8 @@ export interface ProviderWire {
   nativePath(dialect: DialectName, target: Target): string | null;
   /** Headers that carry the key: names and values in turn. */
   authHeaders(key: ProviderKey | null): readonly string[];
+  /** @returns why it cannot have a model of that name, where the package puts names into paths as they are; else null. */
+  refusesModel?(model: string): string | null;
   /** How it is asked in the neutral form; null when it answers no chats. */
   readonly chat: ChatWire | null;
   /** The same for embeddings. */

@@ -6,7 +6,8 @@ import type { Upstream, UpstreamExchange, UpstreamReceiver, UpstreamRequest } fr
 import { createProviderFetch, failureBehind, type ProviderFetch } from './provider-fetch.ts';
 import type { ProviderHttp } from './provider-http.ts';
 import { ProviderRefused } from './provider-refused.ts';
-import type { TranslatedReceiver } from './translated-call.ts';
+import { providerWires } from './provider-wires.ts';
+import { refusedFields, type TranslatedReceiver } from './translated-call.ts';
 import { askChat } from './translated-chat.ts';
 import { askEmbeddings } from './translated-embeddings.ts';
 
@@ -102,6 +103,8 @@ class TranslatedExchange implements UpstreamExchange, TranslatedReceiver {
       fetch: this.#fetch,
       receiver: this,
     };
+    const refused = providerWires[target.provider.kind].refusesModel?.(target.model) ?? null;
+    if (refused !== null) throw refusedFields(asked, [{ path: 'model', message: refused }]);
     if (translation?.kind === 'chat') return askChat(asked, translation);
     if (translation?.kind === 'embeddings') return askEmbeddings(asked, translation);
     if (translation?.kind === 'own') {
