@@ -9,6 +9,7 @@ import type { JsonObject } from '../json-object.ts';
 import type { ReplyFacts } from '../model-call.ts';
 import { problemsOf } from '../translation/call-limits.ts';
 import { rehearse } from '../translation/rehearse.ts';
+import { withToolFilesApart } from '../translation/tool-files.ts';
 import type { ChatTranslation } from '../translation/translation.ts';
 import { recordOf } from '../usage/token-counts.ts';
 import type { UsageReader } from '../usage/usage-reader.ts';
@@ -30,6 +31,7 @@ export async function askChat(asked: Asked, translation: ChatTranslation): Promi
   const asIs = translation.readRequest(context.request);
   for (const field of translation.mandatory ?? [])
     if (wire.limits.without.includes(field)) delete asIs[field];
+  asIs.prompt = withToolFilesApart(asIs.prompt);
   const options = wire.adapt?.(asIs, modelName, context.request) ?? asIs;
   const connection = { provider, key, model: modelName, fetch: fetch.fetch };
   const names = translation.fieldNames ?? {};
