@@ -38,6 +38,17 @@ describe('a base URL', () => {
     'http://[fd00:ec2::254]/',
     'http://100.100.100.200/',
     'http://metadata.google.internal/',
+    'http://metadata.goog/',
+    'http://ip6-localhost:11434/v1',
+    'http://[::127.0.0.1]/',
+    'http://[2002:7f00:1::]/',
+    'http://[64:ff9b:1::a9fe:a9fe]/',
+    'http://[fd20:ce::254]/',
+    'http://[ff02::1]/',
+    'http://168.63.129.16/machine',
+    'http://192.0.0.192/latest/',
+    'http://239.255.255.250:1900/',
+    'http://255.255.255.255/',
   ])('of a tenant does not lead to this machine or to metadata: %s', (url) => {
     expect(() => checkedBaseUrl(url, false)).toThrow(/this machine/);
     expect(checkedBaseUrl(url, true)).toMatch(/^http:/);

@@ -10,17 +10,29 @@ const local = new BlockList();
 local.addSubnet('127.0.0.0', 8, 'ipv4');
 local.addSubnet('0.0.0.0', 8, 'ipv4');
 local.addSubnet('169.254.0.0', 16, 'ipv4');
-/** Metadata service of Alibaba Cloud. */
+/** Metadata services of Alibaba Cloud and Oracle Cloud, and Azure's, which hands machines their certificates. */
 local.addAddress('100.100.100.200', 'ipv4');
-local.addAddress('::1', 'ipv6');
-local.addAddress('::', 'ipv6');
+local.addAddress('192.0.0.192', 'ipv4');
+local.addAddress('168.63.129.16', 'ipv4');
+/** Nobody's in particular: groups, and the whole of a network. */
+local.addSubnet('224.0.0.0', 4, 'ipv4');
+local.addAddress('255.255.255.255', 'ipv4');
+local.addSubnet('ff00::', 8, 'ipv6');
 local.addSubnet('fe80::', 10, 'ipv6');
-/** Metadata service of AWS over IPv6. */
+/** Metadata services of AWS and Google Cloud over IPv6. */
 local.addAddress('fd00:ec2::254', 'ipv6');
-/** IPv4 addresses behind a translator (RFC 6052), which could name any of the above. */
+local.addAddress('fd20:ce::254', 'ipv6');
+/**
+ * IPv4 addresses in IPv6's clothes, which could name any of the above: without a prefix (with it `::1` and `::`), behind a
+ * translator (RFC 6052, RFC 8215), and of 6to4 (RFC 3056).
+ */
+local.addSubnet('::', 96, 'ipv6');
 local.addSubnet('64:ff9b::', 96, 'ipv6');
+local.addSubnet('64:ff9b:1::', 48, 'ipv6');
+local.addSubnet('2002::', 16, 'ipv6');
 
-const localName = /^(?:(?:.+\.)?localhost|metadata|metadata\.google\.internal|instance-data)\.?$/i;
+const localName =
+  /^(?:(?:.+\.)?localhost|ip6-(?:localhost|loopback)|metadata|metadata\.goog|metadata\.google\.internal|instance-data)\.?$/i;
 
 /** @param address an IP address in its plain form. */
 export function isLocalAddress(address: string): boolean {
