@@ -57,6 +57,24 @@ describe('a model name', () => {
     expect(resolved(snapshot, 'other', 'fast')).toBe('fast null-openai gpt-4o-mini');
   });
 
+  it('has another version as soon as another server answers to a name, for whoever keeps answers by it', () => {
+    const routes = [route('fast', 'openai/gpt-4o-mini')];
+    const versions = [
+      [provider('openai')],
+      [provider('openai', null, { baseUrl: 'http://10.0.0.2/v1' })],
+      [provider('openai', null, { kind: 'openai-compatible' })],
+      [provider('openai', null, { settings: { projectId: 'other' } })],
+      [provider('openai'), provider('openai', acme)],
+    ].flatMap((providers) => {
+      const moment = createRoutingSnapshot(providers, routes);
+      return ['fast', 'openai/gpt-4o-mini'].map((model) => moment.resolve(acme, model)?.version);
+    });
+    expect(new Set(versions).size).toBe(versions.length);
+    const again = createRoutingSnapshot([provider('openai')], routes);
+    expect(again.resolve(acme, 'fast')?.version).toBe(versions[0]);
+    expect(again.resolve('other', 'fast')?.version).toBe(versions[0]);
+  });
+
   it('is a provider and its model, the tenant’s own provider winning by name', () => {
     expect(resolved(snapshot, acme, 'openai/gpt-4o')).toBe('null tenant-acme-openai gpt-4o');
     expect(resolved(snapshot, 'other', 'openai/gpt-4o')).toBe('null null-openai gpt-4o');

@@ -118,7 +118,7 @@ export interface Resolution {
   readonly route: string | null;
   readonly strategy: Strategy;
   readonly cache: RouteCache;
-  /** Changes with whatever of the route decides what it answers: a short hash of tiers, targets and strategy. */
+  /** Changes with whatever decides what is answered: a short hash of tiers, targets, strategy, and the servers behind them. */
   readonly version: string;
   /** In the order in which they are tried; no tier is empty. */
   readonly tiers: readonly (readonly Target[])[];

@@ -82,7 +82,7 @@ export function createRoutingSnapshot(
 function makeResolution(snapshot: RoutingSnapshot, tenantId: string, model: string): Resolution | undefined {
   const route = snapshot.route(tenantId, model);
   if (route) {
-    const tiers = route.tiers.map((tier, index) =>
+    const targets = route.tiers.map((tier, index) =>
       tier.targets.flatMap((target): Target[] => {
         const provider = snapshot.provider(tenantId, target.provider);
         return provider
@@ -90,12 +90,13 @@ function makeResolution(snapshot: RoutingSnapshot, tenantId: string, model: stri
           : [];
       }),
     );
+    const tiers = targets.filter((tier) => tier.length > 0);
     return {
       route: route.name,
       strategy: route.strategy,
       cache: route.cache,
-      version: versionOf(route),
-      tiers: tiers.filter((tier) => tier.length > 0),
+      version: versionOf([route.id, route.strategy, route.tiers], tiers),
+      tiers,
     };
   }
   const slash = model.indexOf('/');
@@ -108,16 +109,23 @@ function makeResolution(snapshot: RoutingSnapshot, tenantId: string, model: stri
 }
 
 function direct(provider: Provider, model: string): Resolution {
+  const tiers = [[{ tier: tierName(0), provider, model, weight: 1 }]];
   return {
     route: null,
     strategy: 'weighted',
     cache: { mode: 'off' },
-    version: '',
-    tiers: [[{ tier: tierName(0), provider, model, weight: 1 }]],
+    version: versionOf([model], tiers),
+    tiers,
   };
 }
 
-function versionOf(route: Route): string {
-  const content = JSON.stringify([route.id, route.strategy, route.tiers]);
-  return createHash('sha256').update(content).digest('base64url').slice(0, 12);
+/** @param plan what was set up. A name may come to stand for another server, so who answers is part of it, too. */
+function versionOf(plan: readonly unknown[], tiers: Resolution['tiers']): string {
+  const servers = tiers
+    .flat()
+    .map(({ provider: { id, kind, baseUrl, settings } }) => [id, kind, baseUrl, settings]);
+  return createHash('sha256')
+    .update(JSON.stringify([plan, servers]))
+    .digest('base64url')
+    .slice(0, 12);
 }
