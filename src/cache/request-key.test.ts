@@ -38,6 +38,13 @@ describe('the normal form of a body', () => {
 });
 
 describe('a request', () => {
+  it('that says something twice is nobody else’s: the provider may have heard the other of the two', () => {
+    const twice = Buffer.from(
+      '{"messages":[{"role":"user","content":"one"}],"messages":[{"role":"user","content":"two"}]}',
+    );
+    expect(understandRequest('openai-chat', twice, false)).toBeNull();
+  });
+
   const messages = [{ role: 'user', content: 'Hi' }];
 
   it('is the same with other labels for the provider’s records, in each dialect', () => {

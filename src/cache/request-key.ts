@@ -1,3 +1,5 @@
+import { repeatsMembers } from './repeated-members.ts';
+
 /**
  * What of a request's body does not change its answer, by dialect. Everything else is part of the key, also what nobody
  * here has heard of: an unknown field then costs a hit, never a wrong answer.
@@ -68,7 +70,7 @@ export function understandRequest(
       (streamed || name !== 'stream_options'),
   );
   const normal = normalForm(Object.fromEntries(kept), 0);
-  if (normal === null) return null;
+  if (normal === null || repeatsMembers(text, body)) return null;
   return { normal, question: () => questionOf(dialect, kept) };
 }
 
