@@ -180,6 +180,18 @@ describe('a translated stream', () => {
     expect(event).toEqual({ type: 'error', error: { type: 'overloaded_error', message: 'Overloaded' } });
   });
 
+  it('has a block for each of thousands of calls that are open at once', () => {
+    const ids = Array.from({ length: 10_000 }, (_, n) => `call_${n}`);
+    const parts: LanguageModelV4StreamPart[] = [
+      ...ids.map((id) => ({ type: 'tool-input-start' as const, id, toolName: 'f' })),
+      ...ids.map((id) => ({ type: 'tool-input-delta' as const, id, delta: `{"id":"${id}"}` })),
+      ...ids.map((id) => ({ type: 'tool-input-end' as const, id })),
+      ...ids.map((id) => ({ type: 'tool-call' as const, toolCallId: id, toolName: 'f', input: '{}' })),
+      finish('tool-calls'),
+    ];
+    expect(assembled(write(parts)).map(({ input }) => input)).toEqual(ids.map((id) => ({ id })));
+  });
+
   it('is well formed however texts, thoughts and calls are mingled, and loses nothing', () => {
     const pieces = fc.array(fc.constantFrom('a', 'b ', '"', '\n\n', 'é'), { maxLength: 4 });
     const part = fc.record({ kind: fc.constantFrom('text', 'reasoning', 'tool'), pieces });

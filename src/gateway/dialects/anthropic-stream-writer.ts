@@ -34,7 +34,10 @@ export class AnthropicStreamWriter implements TranslatedStream {
   #open: OpenBlock | null = null;
   /** What signs the thoughts of the block that is open. */
   #signed: SignedThought | null = null;
-  #waiting: LanguageModelV4StreamPart[] = [];
+  /** What came while a tool's call was open, by the part that it belongs to. */
+  readonly #waiting = new Map<string, LanguageModelV4StreamPart[]>();
+  #waitingParts = 0;
+  #releasing = false;
   /** Calls by their ids: the part with the whole call has nothing new for those that came in pieces. */
   readonly #calls = new Set<string>();
 
@@ -47,7 +50,7 @@ export class AnthropicStreamWriter implements TranslatedStream {
   write(part: LanguageModelV4StreamPart): string {
     const id = idOf(part);
     if (this.#open?.kind === 'tool' && id !== null && id !== this.#open.id) {
-      if (this.#waiting.push(part) > maxWaiting) throw new Error('the call of a tool does not end');
+      this.#wait(id, part);
       return '';
     }
     switch (part.type) {
@@ -150,11 +153,27 @@ export class AnthropicStreamWriter implements TranslatedStream {
     return this.#delta('input_json_delta', { partial_json: json });
   }
 
-  /** What waited comes now, as far as it does not have to wait for the next call. */
+  #wait(id: string, part: LanguageModelV4StreamPart): void {
+    if (++this.#waitingParts > maxWaiting) throw new Error('the call of a tool does not end');
+    const sameBlock = this.#waiting.get(id);
+    if (sameBlock) sameBlock.push(part);
+    else this.#waiting.set(id, [part]);
+  }
+
+  /** What waited comes now, block by block, up to a call that has not ended, either. */
   #endCall(): string {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    return waiting.reduce((events, part) => events + this.write(part), this.#stop());
+    let events = this.#stop();
+    // Ends of calls among what waited: whoever lets it go goes on by itself.
+    if (this.#releasing) return events;
+    this.#releasing = true;
+    for (const [id, parts] of this.#waiting) {
+      if (this.#open?.kind === 'tool') break;
+      this.#waiting.delete(id);
+      this.#waitingParts -= parts.length;
+      for (const part of parts) events += this.write(part);
+    }
+    this.#releasing = false;
+    return events;
   }
 
   #wholeCall(call: Part<'tool-call'>): string {
@@ -168,7 +187,7 @@ export class AnthropicStreamWriter implements TranslatedStream {
     let events = this.#begin();
     // Each round ends the call that is open, so that what waited for it is fewer by at least its end.
     do events += this.#endCall();
-    while (this.#open || this.#waiting.length > 0);
+    while (this.#open || this.#waiting.size > 0);
     const delta = { stop_reason: stopReason(finishReason, this.#calls.size > 0), stop_sequence: null };
     return events + event('message_delta', { type: 'message_delta', delta, usage: messageUsage(usage) });
   }
