@@ -47,7 +47,7 @@ describe('the bounds of a reply that a package reads', () => {
 
   it('are those of one frame', () => {
     const large = Buffer.alloc(12);
-    large.writeUInt32BE(maxEventBytes + 1, 0);
+    large.writeUInt32BE(3 * mebibyte, 0);
     expect(holds(types.frames, large)).toBe(false);
     expect(holds(types.frames, Buffer.alloc(12))).toBe(false);
     expect(holds(types.frames, Buffer.alloc(15, 1))).toBe(false);

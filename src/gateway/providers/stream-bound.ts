@@ -47,6 +47,8 @@ function eventBound(): StreamBound {
 /** Lengths of the whole and of the headers, and a checksum of both. */
 const preludeBytes = 12;
 const checksumBytes = 4;
+/** Frames hold pieces of text; the package copies what it has of one for each piece of the connection's. */
+const maxFrameBytes = 2 * 1024 * 1024;
 
 /**
  * AWS event streams: each frame begins with its whole length and that of its headers, four bytes each, the highest first
@@ -66,7 +68,7 @@ function frameBound(): StreamBound {
         const frameBytes = prelude.readUInt32BE(0);
         payloadStart = preludeBytes + prelude.readUInt32BE(4);
         payloadEnd = frameBytes - checksumBytes;
-        if (frameBytes > maxEventBytes || payloadStart > payloadEnd) return false;
+        if (frameBytes > maxFrameBytes || payloadStart > payloadEnd) return false;
         nesting.restart();
         continue;
       }
