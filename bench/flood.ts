@@ -34,7 +34,7 @@ const events = {
 let sent = 0;
 const leftAt: Record<string, number> = {};
 
-function named(event: { readonly type: string }): Buffer {
+function named(event: Readonly<Record<string, unknown>>): Buffer {
   return Buffer.from(`event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
 }
 
