@@ -84,6 +84,8 @@ async function stream(
   };
   for await (const part of parts) {
     if (receiver.aborted) return;
+    // What comes behind the end is nobody's but for the provider's own account of it.
+    if (told.finished && part.type !== 'raw') continue;
     if (part.type === 'error') {
       const refusal = refusalBehind(part.error);
       if (!receiver.begun || refusal === null) throw refusal ?? part.error;

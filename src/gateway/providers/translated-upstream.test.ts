@@ -206,6 +206,15 @@ describe('a translated exchange', () => {
     expect(text).toMatch(/data: \{"error":\{"message":"Overloaded"[^\n]*\n\n$/);
   });
 
+  it('says nothing more once it is done, whatever the provider still sends', async () => {
+    server.answers({ body: anthropicStream });
+    const once = await ask(true).over;
+    server.answers({ body: [...anthropicStream, ...anthropicStream.slice(1), { type: 'message_stop' }] });
+    const again = await ask(true).over;
+    expect(again.text).toBe(once.text);
+    expect(again.ended).toBe(true);
+  });
+
   it('is broken when its stream ends before it is done', async () => {
     server.answers((response) => {
       openStream(response, anthropicStream.slice(0, 5));
