@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { inspect } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import {
@@ -37,7 +38,10 @@ interface Told {
   ended: boolean;
 }
 
-function ask(streamed: boolean, options: { baseUrl?: string; onData?: (told: Told) => void } = {}) {
+function ask(
+  streamed: boolean,
+  options: { baseUrl?: string; prompt?: string; onData?: (told: Told) => void } = {},
+) {
   const provider = {
     id: 'p',
     name: 'p',
@@ -48,7 +52,7 @@ function ask(streamed: boolean, options: { baseUrl?: string; onData?: (told: Tol
     localAddressesAllowed: true,
   } as unknown as Provider;
   const target = { tier: 'primary', provider, model: 'claude-sonnet-4-5', weight: 1 };
-  const messages = [{ role: 'user', content: 'Hello' }];
+  const messages = [{ role: 'user', content: options.prompt ?? 'Hello' }];
   const call = {
     id: 'call-1',
     model: 'p/claude-sonnet-4-5',
@@ -85,6 +89,7 @@ function ask(streamed: boolean, options: { baseUrl?: string; onData?: (told: Tol
   return { over, told, exchange: exchange as UpstreamExchange };
 }
 
+const eventStream = { 'content-type': 'text/event-stream' };
 const sse = (events: readonly object[]) =>
   events
     .map((event) => `event: ${(event as { type: string }).type}\ndata: ${JSON.stringify(event)}\n\n`)
@@ -145,6 +150,31 @@ describe('a translated exchange', () => {
 
   it('fails where nobody listens', async () => {
     expect((await ask(false, { baseUrl: 'http://127.0.0.1:9/v1' }).over).failure?.kind).toBe('connection');
+  });
+
+  it.each<[string, boolean, ScriptedReply]>([
+    ['a reply that is no JSON', false, { body: '{"said": "a secret answer"' }],
+    ['a reply of another form', false, { body: { content: 'a secret answer' } }],
+    [
+      'an event that is no JSON',
+      true,
+      {
+        body: `${sse(anthropicStream.slice(0, 5))}data: {"said": "a secret answer"\n\n`,
+        headers: eventStream,
+      },
+    ],
+    [
+      'an event of another form',
+      true,
+      { body: [...anthropicStream.slice(0, 5), { type: 'a secret answer' }] },
+    ],
+  ])('leaves what was asked and answered out of what the log is told: %s', async (_name, streamed, reply) => {
+    server.answers(reply);
+    const { failure } = await ask(streamed, { prompt: 'a secret question' }).over;
+    expect(failure).toBeDefined();
+    const told = inspect(failure, { depth: 20, showHidden: true, maxStringLength: null });
+    expect(told).not.toMatch(/secret/);
+    expect(told.length).toBeLessThan(5_000);
   });
 
   it('reads what came compressed without having been asked for', async () => {

@@ -1,3 +1,4 @@
+import { AISDKError } from '@ai-sdk/provider';
 import type { Clock } from '../../platform/clock.ts';
 import { AppError } from '../../platform/errors.ts';
 import type { ReplyFacts } from '../model-call.ts';
@@ -123,8 +124,7 @@ class TranslatedExchange implements UpstreamExchange, TranslatedReceiver {
     else if (error instanceof ProviderRefused && !this.begun) this.#refuse(error);
     else if (error instanceof AppError) this.#receiver.failed({ kind: 'unsupported', cause: error });
     else {
-      const cause = error instanceof Error ? error : new Error(String(error));
-      this.#receiver.failed({ kind: 'malformed', cause });
+      this.#receiver.failed({ kind: 'malformed', cause: withoutContents(error) });
     }
     this.abort();
   }
@@ -142,6 +142,18 @@ class TranslatedExchange implements UpstreamExchange, TranslatedReceiver {
     if (translation && translation.kind !== 'own') this.#receiver.data(translation.writeError(refused));
     this.#receiver.end();
   }
+}
+
+/**
+ * What a log may be told. The packages' errors carry the request and the reply, in members, in causes and in their very
+ * messages; their names say what was wrong.
+ */
+function withoutContents(error: unknown): Error {
+  if (error instanceof ProviderRefused) return new Error(`the provider refused with ${error.status}`);
+  if (!AISDKError.isInstance(error)) return error instanceof Error ? error : new Error('not an error');
+  const names: string[] = [];
+  for (let at: unknown = error; at instanceof Error && names.length < 5; at = at.cause) names.push(at.name);
+  return new Error(`the reply could not be read: ${names.join(', ')}`);
 }
 
 /** Providers call it by different names. */
