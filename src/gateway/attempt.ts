@@ -8,6 +8,7 @@ import type { Deadlines, Watched } from './resilience/deadlines.ts';
 import type { GatewayTimeouts, Timeouts } from './resilience/timeouts.ts';
 import { StreamRelay } from './stream-relay.ts';
 import type { Upstream, UpstreamExchange, UpstreamFailure, UpstreamReceiver } from './upstream.ts';
+import { withoutKey } from './without-key.ts';
 
 /** What an attempt needs, the same for every one of them. */
 export interface AttemptDependencies {
@@ -136,8 +137,10 @@ class Attempt implements UpstreamReceiver, Watched {
       return;
     }
     const [only] = this.#chunks;
-    const body = only && this.#chunks.length === 1 ? only : Buffer.concat(this.#chunks);
-    if (this.#status < 300) {
+    let body = only && this.#chunks.length === 1 ? only : Buffer.concat(this.#chunks);
+    if (this.#status >= 300) {
+      body = withoutKey(body, this.#visit.key);
+    } else {
       const facts = this.#exchange?.facts ?? this.#call.dialect.readReply(body);
       this.#account.facts = facts;
       if (facts === null) {
@@ -167,7 +170,7 @@ class Attempt implements UpstreamReceiver, Watched {
         this.#resume(),
       );
     }
-    return this.#sink.write(bytes);
+    return this.#sink.write(this.#relay?.reader.failed ? withoutKey(bytes, this.#visit.key) : bytes);
   }
 
   /** Gives up what takes too long. A provider that is held back because the caller reads slowly is not silent. */
@@ -252,7 +255,7 @@ class Attempt implements UpstreamReceiver, Watched {
       cause,
       sent,
       begun: this.#opened,
-      said: said === '' ? null : said,
+      said: said === '' ? null : withoutKey(Buffer.from(said), this.#visit.key).toString('utf8'),
     });
   }
 

@@ -176,6 +176,26 @@ describe('what passes through', () => {
     expect(text).not.toContain('sk-test');
   });
 
+  it.each([
+    ['a refusal', 400, 'application/json', '{"error":{"message":"Bad key KEY"}}'],
+    ['a stream before its answer', 200, 'text/event-stream', 'data: {"error":{"message":"Bad key KEY"}}\n\n'],
+    [
+      'a stream in the middle of it',
+      200,
+      'text/event-stream',
+      'data: {"choices":[{"delta":{"content":"Well"}}]}\n\ndata: {"error":{"message":"Bad key KEY"}}\n\n',
+    ],
+  ])('is without our key where the provider repeats it, in %s', async (_where, status, type, reply) => {
+    const raw = await upstream((response, request) => {
+      const key = String(request.headers.authorization).slice('Bearer '.length);
+      response.writeHead(status, { 'content-type': type }).end(reply.replace('KEY', key));
+    });
+    const path = await start({ providers: { sim: raw.url } });
+    const text = await (await post(path, { ...hello, stream: status === 200 })).text();
+    expect(text).toContain('Bad key [key removed]');
+    expect(text).not.toContain('sk-test-upstream');
+  });
+
   it('is never a page that some server on the way made up', async () => {
     const page = await upstream((response) => {
       response.writeHead(200, { 'content-type': 'text/html' });
