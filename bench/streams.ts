@@ -7,38 +7,46 @@ import { type BenchProcess, startNode } from './processes.ts';
 import { watchQuiet } from './quiet.ts';
 import { queuedBytes } from './socket-queues.ts';
 import { type Spread, spreadOf } from './statistics.ts';
+import { describeStreams, type HeldUp } from './streams-report.ts';
 import { pause } from './until.ts';
 
 /**
  * `npm run bench:streams`: a thousand streams at once through one Gatehouse, of every dialect and from OpenAI, Anthropic and
- * Gemini alike, at the pace of a model. Some of their clients leave in the middle; others cannot keep up with a provider
- * that is as fast as it is read, and leave in the end. Nothing fails by time; it fails when a stream is not complete, or
+ * Gemini alike, at the pace of a model. Some of their clients leave in the middle; some read
+ * only now and then; a few of these have a provider that is as fast as it is read, and leave in the end. Nothing fails by time; it fails when a stream is not complete, or
  * when the ledger does not hold every ending once.
  */
 const { values } = parseArgs({
   options: {
     streams: { type: 'string', default: '1000' },
     slow: { type: 'string', default: '100' },
+    /** How many of the slow readers have a provider without a pace of its own: each fills all sockets on the way. */
+    flooded: { type: 'string', default: '20' },
     leaving: { type: 'string', default: '100' },
     'chunk-delay-ms': { type: 'string', default: '100' },
     tokens: { type: 'string', default: '250' },
     json: { type: 'string' },
   },
 });
-const slowReaders = Number(values.slow);
+const flooded = Number(values.flooded);
+const slowReaders = Number(values.slow) - flooded;
 const leavers = Number(values.leaving);
-const readers = Number(values.streams) - slowReaders - leavers;
+const streams = Number(values.streams);
+const readers = streams - slowReaders - flooded - leavers;
 const chunkDelayMs = Number(values['chunk-delay-ms']);
 const tokens = Number(values.tokens);
 
-const rampMs = 5_000;
+/** What has no pace of its own comes first, and fills every socket on the way before the others come. */
+const floodMs = 8_000;
+const rampMs = 8_000;
+/** Those who leave do so one after another, from a while after the last has come. */
+const settleMs = 2_000;
 const streamMs = tokens * chunkDelayMs;
-/** A slow reader takes what has come by then, and nothing until the next time. */
-const slowEveryMs = 1_000;
+/** A slow reader takes a piece of what has come by then, and nothing until the next time. */
+const slowEveryMs = 2_000;
 const sampleMs = 200;
 const noticeMs = 5_000;
 const ledgerMs = 30_000;
-const mib = 1024 * 1024;
 
 const kinds = {
   openai: { model: 'gpt-4o-mini', path: '/v1' },
@@ -70,7 +78,7 @@ async function setUp({ paced, flood, gatehouse }: Parties): Promise<void> {
 function ask(gatehouse: BenchGatehouse, dialect: Dialect, model: string, id: string): ModelStream {
   const { url, apiKey: key } = gatehouse;
   return new ModelStream({
-    ...{ url, key, dialect, model, maxTokens: 10_000 },
+    ...{ url, key, dialect, model, maxTokens: 10_000, keepsText: false },
     ...{ content: `This is ${id}.`, correlationId: id },
   });
 }
@@ -90,6 +98,7 @@ async function arrive(begins: readonly (() => ModelStream)[]): Promise<ModelStre
 interface Crowd {
   readonly readers: readonly ModelStream[];
   readonly slow: readonly ModelStream[];
+  readonly flooded: readonly ModelStream[];
   readonly leavers: readonly ModelStream[];
   /** When each of those who left did so, by correlation id, in milliseconds since 1970. */
   readonly leftAt: Map<string, number>;
@@ -100,61 +109,65 @@ async function gather(gatehouse: BenchGatehouse): Promise<Crowd> {
   const crowd = {
     readers: [] as ModelStream[],
     slow: [] as ModelStream[],
+    flooded: [] as ModelStream[],
     leavers: [] as ModelStream[],
     leftAt,
   };
-  const ofPair = (list: ModelStream[], name: string) => (_: unknown, number: number) => () => {
+  const paced = (list: ModelStream[], name: string) => (_: unknown, number: number) => () => {
     const { dialect, model } = pairs[number % pairs.length] ?? { dialect: chat, model: '' };
     const stream = ask(gatehouse, dialect, model, `${name}-${number}`);
     list.push(stream);
     return stream;
   };
-  const slow = (_: unknown, number: number) => () => {
+  const flood = (_: unknown, number: number) => () => {
     const kind = floods[number % floods.length];
-    const stream = ask(gatehouse, chat, `flood-${kind}/flood`, `slow-${number}`);
-    crowd.slow.push(stream);
-    readSlowly(stream);
+    const stream = ask(gatehouse, chat, `flood-${kind}/flood`, `flooded-reader-${number}`);
+    crowd.flooded.push(stream);
     return stream;
   };
+  for (const begin of Array.from({ length: flooded }, flood)) readSlowly(begin());
+  await pause(floodMs);
   const begins = [
-    ...Array.from({ length: readers }, ofPair(crowd.readers, 'reader')),
-    ...Array.from({ length: leavers }, ofPair(crowd.leavers, 'leaver')),
-    ...Array.from({ length: slowReaders }, slow),
+    ...Array.from({ length: readers }, paced(crowd.readers, 'steady-reader')),
+    ...Array.from({ length: slowReaders }, paced(crowd.slow, 'slow-reader')),
+    ...Array.from({ length: leavers }, paced(crowd.leavers, 'leaving-reader')),
   ];
   // Steps of a number that has no divisor in common with theirs go through all of them.
   const step = 7_919;
   await arrive(
     begins.map((_, at) => begins[(at * step) % begins.length] ?? (() => ask(gatehouse, chat, '', ''))),
   );
+  for (const stream of crowd.slow) readSlowly(stream);
   for (const [at, stream] of crowd.leavers.entries()) {
     const { correlationId } = stream.ask;
     const leave = () => leftAt.set(correlationId, stream.leave());
-    setTimeout(leave, ((streamMs - rampMs) * 0.6 * (at + 1)) / leavers);
+    setTimeout(leave, settleMs + ((streamMs - rampMs - settleMs) * 0.8 * at) / leavers);
   }
   return crowd;
 }
 
 function readSlowly(stream: ModelStream): void {
-  const stop = () => stream.stall();
-  void stream.until(({ bytes }) => bytes > 0).then(stop, stop);
-  const timer = setInterval(() => {
+  const takeOne = () => {
+    const before = stream.bytes;
+    const stop = () => stream.stall();
     stream.goOn();
-    setImmediate(stop);
-  }, slowEveryMs);
+    void stream.until(({ bytes }) => bytes > before).then(stop, stop);
+  };
+  takeOne();
+  const timer = setInterval(takeOne, slowEveryMs);
   void stream.over.then(() => clearInterval(timer));
 }
 
-/** What slow readers hold up, where it can be seen from outside. Bytes. */
-interface HeldUp {
-  readonly sent: number;
-  readonly read: number;
-  readonly inKernel: number;
+/** Reads what is left as fast as it comes. */
+function readOn(stream: ModelStream): Promise<unknown> {
+  const timer = setInterval(() => stream.goOn(), 10);
+  return stream.over.then(() => clearInterval(timer));
 }
 
-async function heldUp({ flood, gatehouse }: Parties, slow: readonly ModelStream[]): Promise<HeldUp> {
+async function heldUp({ flood, gatehouse }: Parties, readers: readonly ModelStream[]): Promise<HeldUp> {
   const { sent } = await floodFigures(flood);
   const ports = new Set([flood.firstLine, gatehouse.url].map((origin) => Number(new URL(origin).port)));
-  const read = slow.reduce((total, { bytes }) => total + bytes, 0);
+  const read = readers.reduce((total, { bytes }) => total + bytes, 0);
   return { sent, read, inKernel: queuedBytes(ports) };
 }
 
@@ -176,17 +189,16 @@ async function abortsOf(paced: BenchProcess): Promise<Map<string, number>> {
   );
 }
 
-/** Milliseconds from leaving to notice. @throws Error when one was not noticed at all. */
+/** Milliseconds from leaving to notice, of those whom the provider had got to know. */
 function delays(
   streams: readonly ModelStream[],
   leftAt: ReadonlyMap<string, number>,
   noticed: ReadonlyMap<string, number>,
 ): Spread {
   return spreadOf(
-    streams.map(({ ask: { correlationId } }) => {
+    streams.flatMap(({ ask: { correlationId } }) => {
       const at = noticed.get(correlationId);
-      if (at === undefined) throw new Error(`Nobody noticed that ${correlationId} had left.`);
-      return at - (leftAt.get(correlationId) ?? Number.NaN);
+      return at === undefined ? [] : [at - (leftAt.get(correlationId) ?? Number.NaN)];
     }),
   );
 }
@@ -212,13 +224,11 @@ async function ledgerRows(gatehouse: BenchGatehouse): Promise<LedgerRow[]> {
 }
 
 /** The ledger is written in batches and so may be a moment behind. @returns how many rows say what they should. */
-async function booked(
-  gatehouse: BenchGatehouse,
-  { readers: whole, slow, leavers: left }: Crowd,
-): Promise<number> {
+async function booked(gatehouse: BenchGatehouse, crowd: Crowd): Promise<number> {
   const expected = new Map<string, string>();
-  for (const { ask: asked } of whole) expected.set(asked.correlationId, 'ok');
-  for (const { ask: asked } of [...slow, ...left]) expected.set(asked.correlationId, 'aborted');
+  for (const { ask: asked } of [...crowd.readers, ...crowd.slow]) expected.set(asked.correlationId, 'ok');
+  for (const { ask: asked } of [...crowd.flooded, ...crowd.leavers])
+    expected.set(asked.correlationId, 'aborted');
   const deadline = performance.now() + ledgerMs;
   for (;;) {
     const rows = (await ledgerRows(gatehouse)).filter(({ correlation_id: id }) => expected.has(id));
@@ -251,8 +261,8 @@ async function bench(): Promise<void> {
     const parties = { paced, flood, gatehouse };
     await setUp(parties);
     process.stdout.write(
-      `${readers + slowReaders + leavers} streams at once: ${readers} are read to their end, a token every ` +
-        `${chunkDelayMs} ms; ${leavers} are left in the middle; ${slowReaders} are read slowly\n`,
+      `${streams} streams at once, a token every ${chunkDelayMs} ms: ${readers} are read as they come, ${slowReaders} now ` +
+        `and then, ${leavers} are left in the middle; ${flooded} more are read slowly from a provider without a pace\n`,
     );
     const tellQuiet = watchQuiet(
       () => paced.cpuMs() + flood.cpuMs() + gatehouse.process.cpuMs() + gatehouse.databaseCpuMs(),
@@ -262,62 +272,39 @@ async function bench(): Promise<void> {
     const begun = { at: performance.now(), cpuMs: gatehouse.process.cpuMs() };
     const crowd = await gather(gatehouse);
     await pause(streamMs / 2);
-    const held = await heldUp(parties, crowd.slow);
+    const held = await heldUp(parties, crowd.flooded);
     await Promise.all(crowd.readers.map(({ over }) => over));
     const elapsedMs = performance.now() - begun.at;
     const cpuMs = gatehouse.process.cpuMs() - begun.cpuMs;
-    for (const stream of crowd.slow) crowd.leftAt.set(stream.ask.correlationId, stream.leave());
+    await Promise.all(crowd.slow.map(readOn));
+    for (const stream of crowd.flooded) crowd.leftAt.set(stream.ask.correlationId, stream.leave());
     await pause(noticeMs);
     clearInterval(sampler);
     const figures = {
       memoryMb: { start: memory[0], peak: Math.max(...memory), end: memory.at(-1) },
       held,
       inTheMiddle: delays(crowd.leavers, crowd.leftAt, await abortsOf(paced)),
-      slow: delays(crowd.slow, crowd.leftAt, new Map(Object.entries((await floodFigures(flood)).leftAt))),
-      whole: crowd.readers.filter(({ said }) => said.ended && said.isWhole && said.error === null).length,
+      flooded: delays(
+        crowd.flooded,
+        crowd.leftAt,
+        new Map(Object.entries((await floodFigures(flood)).leftAt)),
+      ),
+      whole: [...crowd.readers, ...crowd.slow].filter(
+        ({ said }) => said.ended && said.isWhole && said.error === null,
+      ).length,
       textEventsPerSecond:
         ([...crowd.readers, ...crowd.leavers].reduce((total, { said }) => total + said.pieces, 0) * 1_000) /
         elapsedMs,
       gatehouseCpuShare: cpuMs / elapsedMs,
       booked: await booked(gatehouse, crowd),
     };
-    tell(figures);
+    process.stdout.write(describeStreams(figures, { streams, whole: readers + slowReaders, flooded }));
     tellQuiet();
-    if (figures.whole < readers || figures.booked !== readers + slowReaders + leavers) process.exitCode = 1;
+    if (figures.whole < readers + slowReaders || figures.booked !== streams) process.exitCode = 1;
     if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(figures)}\n`);
   } finally {
     for (const stop of stops.toReversed()) await stop();
   }
-}
-
-interface Figures {
-  readonly memoryMb: {
-    readonly start: number | undefined;
-    readonly peak: number;
-    readonly end: number | undefined;
-  };
-  readonly held: HeldUp;
-  readonly inTheMiddle: Spread;
-  readonly slow: Spread;
-  readonly whole: number;
-  readonly textEventsPerSecond: number;
-  readonly gatehouseCpuShare: number;
-  readonly booked: number;
-}
-
-function tell({ memoryMb, held, inTheMiddle, slow, ...rest }: Figures): void {
-  const mb = (bytes: number): string => `${(bytes / mib).toFixed(0)} MiB`;
-  const delay = ({ p50, p99, max }: Spread): string => `p50 ${p50}, p99 ${p99}, max ${max}`;
-  const { start = Number.NaN, peak, end = Number.NaN } = memoryMb;
-  process.stdout.write(
-    `\n  Memory of Gatehouse: ${start.toFixed(0)} MiB at the start, ${peak.toFixed(0)} at most, ${end.toFixed(0)} at the end\n` +
-      `  For slow readers ${mb(held.sent)} had left the provider: they had read ${mb(held.read)}, the kernel held ` +
-      `${mb(held.inKernel)}, all processes together ${mb(held.sent - held.read - held.inKernel)}\n` +
-      `  From a client's leaving to the provider's notice, ms: in the middle ${delay(inTheMiddle)}; slow readers ${delay(slow)}\n` +
-      `  Streams read to their end: ${rest.whole} of ${readers}; ${rest.textEventsPerSecond.toFixed(0)} events with text a second, ` +
-      `Gatehouse took ${(100 * rest.gatehouseCpuShare).toFixed(0)} % of a core\n` +
-      `  Ledger: ${rest.booked} endings booked once and rightly of ${readers + slowReaders + leavers}\n`,
-  );
 }
 
 await bench();

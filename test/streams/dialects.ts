@@ -51,7 +51,8 @@ export class StreamedText {
   readonly #dialect: Dialect;
   readonly #decoder = new TextDecoder('utf-8', { fatal: true });
   #rest = '';
-  #pieces: string[] = [];
+  readonly #pieces: string[] = [];
+  readonly #keepsText: boolean;
   /** Events with text in them. */
   pieces = 0;
   /** Comments, which clients skip. */
@@ -60,8 +61,9 @@ export class StreamedText {
   /** Data of an error event. */
   error: string | null = null;
 
-  constructor(dialect: Dialect) {
+  constructor(dialect: Dialect, keepsText: boolean) {
     this.#dialect = dialect;
+    this.#keepsText = keepsText;
   }
 
   /** @throws Error on an event that cannot be read, or one behind the last. */
@@ -97,7 +99,7 @@ export class StreamedText {
     if (said.error || said.type === 'error') this.error = data;
     const text = this.#dialect.textOf(said);
     if (text === '') return;
-    this.#pieces.push(text);
+    if (this.#keepsText) this.#pieces.push(text);
     this.pieces++;
   }
 }

@@ -84,6 +84,7 @@ export async function openHouse(env: Record<string, string>): Promise<House> {
         model,
         content: `This is ${correlationId}.`,
         maxTokens,
+        keepsText: true,
         correlationId,
       }),
     journalOf: (simulator, correlationId) =>

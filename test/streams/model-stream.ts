@@ -13,6 +13,8 @@ export interface StreamAsk {
   readonly maxTokens: number;
   /** By which journal and ledger name the call. */
   readonly correlationId: string;
+  /** Whether the text is wanted in the end, not only that all of it can be read. */
+  readonly keepsText: boolean;
 }
 
 /**
@@ -27,6 +29,8 @@ export class ModelStream {
   bytes = 0;
   /** The body of a reply that is no stream. */
   body = '';
+  /** What was wrong with the stream, where a client could not have read it. */
+  fault: unknown = null;
   /** Resolves when nothing more comes: `whole` when the server ended its reply as HTTP wants it. */
   readonly over: Promise<'whole' | 'broken'>;
   readonly #request: ClientRequest;
@@ -36,7 +40,7 @@ export class ModelStream {
 
   constructor(ask: StreamAsk) {
     this.ask = ask;
-    this.said = new StreamedText(ask.dialect);
+    this.said = new StreamedText(ask.dialect, ask.keepsText);
     const { path, body } = ask.dialect.request(ask.model, ask.content, ask.maxTokens);
     const sent = request(ask.url + path, {
       method: 'POST',
@@ -79,8 +83,9 @@ export class ModelStream {
 
   /** Closes the connection. @returns when, in milliseconds since 1970. */
   leave(): number {
+    const now = Date.now();
     this.#request.destroy();
-    return Date.now();
+    return now;
   }
 
   /** Resolves once it is so. @throws Error when the stream is over before. */
@@ -88,7 +93,8 @@ export class ModelStream {
     return new Promise((resolve, reject) => {
       const look = () => {
         if (isSo(this)) resolve();
-        else if (this.#isOver) reject(new Error(`it ended before, with ${this.status}: ${this.body}`));
+        else if (this.#isOver)
+          reject(new Error(`it ended before, with ${this.status}: ${this.body}`, { cause: this.fault }));
         else return;
         this.#waiting.delete(look);
       };
@@ -99,8 +105,13 @@ export class ModelStream {
 
   #take(chunk: Buffer): void {
     this.bytes += chunk.length;
-    if (String(this.headers['content-type']).startsWith('text/event-stream')) this.said.push(chunk);
-    else this.body += chunk.toString();
+    try {
+      if (String(this.headers['content-type']).startsWith('text/event-stream')) this.said.push(chunk);
+      else this.body += chunk.toString();
+    } catch (error) {
+      this.fault ??= error;
+      this.#request.destroy();
+    }
     this.#tell();
   }
 
