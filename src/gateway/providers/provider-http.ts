@@ -11,8 +11,8 @@ import type {
 } from '../upstream.ts';
 import { openDecoder } from './content-decoding.ts';
 
-/** Connections to one provider. HTTP/1.1 carries one stream each, and a thousand streams at once are to be expected. */
-const connectionsPerProvider = 1_024;
+/** Calls to one provider at once, where nothing else is set: a thousand streams are to be expected. */
+const callsPerProvider = 1_024;
 /** Pools kept open; the one that was used longest ago is closed, gracefully, for a new one. */
 const maxPools = 500;
 
@@ -194,7 +194,9 @@ function openWire(provider: Provider, defaults: UpstreamTimeouts): Wire {
   const url = new URL(provider.baseUrl);
   const own = provider.settings.timeouts ?? {};
   const pool = new Pool(url.origin, {
-    connections: connectionsPerProvider,
+    // Twice as many as calls may be in flight: a connection is of use again only when its provider has ended the reply,
+    // which may be a while after the mark that ends a stream, and nobody is to wait for that.
+    connections: 2 * Math.max(callsPerProvider, provider.settings.maxConcurrent ?? 0),
     pipelining: 1,
     headersTimeout: own.firstTokenMs ?? defaults.firstByteMs,
     bodyTimeout: own.idleMs ?? defaults.idleMs,

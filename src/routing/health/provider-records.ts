@@ -10,7 +10,7 @@ export interface HealthRules extends BreakerRules {
 export const defaultHealthRules: HealthRules = {
   failures: 5,
   openMs: 60_000,
-  // As many as there are connections to a provider, so that none waits for one unseen.
+  // Half of what there are connections to a provider, so that none waits for one unseen.
   maxConcurrent: 1_024,
 };
 
