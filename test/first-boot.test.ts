@@ -43,7 +43,7 @@ describe('the first minutes', () => {
     const answer = JSON.parse(stdout);
     expect(answer.covered).toBe(true);
     expect(answer.generated_by.tier).toBe('search_results');
-    expect(answer.answer).toMatch(/row-level security|tenant/);
+    expect(answer.answer).toMatch(/row-level security/);
     expect(answer.answer).not.toContain('curl');
     expect(answer.citations.length).toBeGreaterThan(0);
     for (const citation of answer.citations) {
