@@ -7,6 +7,8 @@ const order = [
   'platform',
   'http-kit',
   'access',
+  'notifications',
+  'limits',
   'costs',
   'guardrails',
   'cache',
@@ -38,7 +40,7 @@ module.exports = {
       severity: 'error',
       from: { path: '^src/([^/]+)/' },
       to: {
-        path: '^src/(access|costs|guardrails|cache|routing|gateway|knowledge|retrieval|observability)/',
+        path: '^src/(access|notifications|limits|costs|guardrails|cache|routing|gateway|knowledge|retrieval|observability)/',
         pathNot: ['^src/$1/', '^src/[^/]+/index\\.ts$'],
       },
     },
@@ -48,7 +50,7 @@ module.exports = {
       severity: 'error',
       from: { path: '^src/[^/]+\\.ts$' },
       to: {
-        path: '^src/(access|costs|guardrails|cache|routing|gateway|knowledge|retrieval|observability)/',
+        path: '^src/(access|notifications|limits|costs|guardrails|cache|routing|gateway|knowledge|retrieval|observability)/',
         pathNot: '^src/[^/]+/index\\.ts$',
       },
     },

@@ -93,6 +93,8 @@ export async function compose(
 ): Promise<Gatehouse> {
   // Platform
   const newId = createIds(clock, random);
+  /** This process, wherever several have to be told apart. */
+  const instanceId = newId();
   const metrics = createMetrics();
   const secretBox = createSecretBox(foundation.masterKey, random);
   const database = createDatabase({
@@ -140,13 +142,14 @@ export async function compose(
     metrics,
     log,
     dataDir: foundation.dataDirectory,
+    writerId: instanceId,
   });
   const targetHealth = createTargetHealth({
     clock,
     random,
     log,
     metrics,
-    ...(redis === null ? {} : { share: createRedisHealthShare({ redis, instanceId: newId(), log }) }),
+    ...(redis === null ? {} : { share: createRedisHealthShare({ redis, instanceId, log }) }),
   });
   const routing = createRouting({
     store: createRoutingStore(database),

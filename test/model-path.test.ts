@@ -104,7 +104,7 @@ afterAll(async () => {
 /** In place of keys: the token is the role. An owner acts in the tenant. */
 function principalOf(role: Role): Principal {
   return {
-    tenant: { id: tenantId, slug: 'acme', name: 'Acme', tier: 'starter', region: 'eu', status: 'active' },
+    tenant: { id: tenantId, slug: 'acme', name: 'Acme', tier: 'starter', region: 'eu', status: 'active', timeZone: 'UTC' },
     tenantId,
     keyId: `key-of-${role}`,
     userId: null,
@@ -113,6 +113,7 @@ function principalOf(role: Role): Principal {
     permissions: new Set(permissionsOfRole[role]),
     readerTokens: [],
     actsInNamedTenant: true,
+    internal: false,
   };
 }
 

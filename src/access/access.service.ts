@@ -99,6 +99,7 @@ export function createAccess(deps: AccessDependencies) {
       groups: [...key.groups],
       scopes: [...key.scopes],
       user_id: key.userId,
+      internal: false,
       created_by: createdBy,
       created_at: clock.now(),
       expires_at: key.expiresAt,
@@ -178,6 +179,7 @@ export function createAccess(deps: AccessDependencies) {
         id: deps.newId(),
         ...given,
         status: 'active',
+        time_zone: 'UTC',
         created_at: now,
         updated_at: now,
       };
@@ -259,6 +261,7 @@ export function createAccess(deps: AccessDependencies) {
         groups: [],
         scopes: [],
         user_id: null,
+        internal: false,
         created_by: 'platform',
         created_at: clock.now(),
         expires_at: null,
@@ -280,6 +283,7 @@ export function platformPrincipal(tenant: TenantFacts): Principal {
     permissions: new Set(permissionsOfRole.owner),
     readerTokens: readerTokensOf(caller),
     actsInNamedTenant: true,
+    internal: true,
   });
 }
 

@@ -11,6 +11,8 @@ type TenantTable = {
   tier: Tier;
   region: Region;
   status: 'active' | 'suspended';
+  /** IANA name. */
+  time_zone: string;
   created_at: Date;
   updated_at: Date;
 };
@@ -24,6 +26,7 @@ type KeyTable = {
   groups: string[];
   scopes: string[];
   user_id: string | null;
+  internal: boolean;
   created_by: string;
   created_at: Date;
   expires_at: Date | null;
@@ -200,8 +203,8 @@ export function createAccessStore(database: Database) {
 }
 
 export function tenantFacts(row: TenantRow): TenantFacts {
-  const { id, slug, name, tier, region, status } = row;
-  return Object.freeze({ id, slug, name, tier, region, status });
+  const { id, slug, name, tier, region, status, time_zone } = row;
+  return Object.freeze({ id, slug, name, tier, region, status, timeZone: time_zone });
 }
 
 const uniqueViolation = '23505';

@@ -2,7 +2,7 @@ import './route-declaration.ts';
 
 export { accessRoutes } from './access.routes.ts';
 export { type Access, createAccess, platformPrincipal } from './access.service.ts';
-export { createAccessStore } from './access.store.ts';
+export { createAccessStore, tenantFacts } from './access.store.ts';
 export type { NewKey } from './api-key.ts';
 export {
   effectivePermissions,

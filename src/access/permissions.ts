@@ -13,6 +13,10 @@ export const permissions = [
   'routes:read',
   'routes:manage',
   'costs:read',
+  'costs:manage',
+  'limits:read',
+  'limits:manage',
+  'notifications:manage',
   'cache:manage',
   'keys:manage',
   'metrics:read',
@@ -24,7 +28,7 @@ export type Permission = (typeof permissions)[number];
 export const roles = ['viewer', 'analyst', 'operator', 'admin', 'owner'] as const;
 export type Role = (typeof roles)[number];
 
-const viewer: readonly Permission[] = ['models:list', 'health:read', 'metrics:read'];
+const viewer: readonly Permission[] = ['models:list', 'health:read', 'metrics:read', 'limits:read'];
 const analyst: readonly Permission[] = [...viewer, 'models:call', 'documents:read', 'queries:run'];
 const operator: readonly Permission[] = [
   ...analyst,
@@ -37,6 +41,9 @@ const admin: readonly Permission[] = [
   ...operator,
   'providers:manage',
   'routes:manage',
+  'costs:manage',
+  'limits:manage',
+  'notifications:manage',
   'cache:manage',
   'keys:manage',
 ];

@@ -13,6 +13,8 @@ export interface TenantFacts {
   readonly tier: Tier;
   readonly region: Region;
   readonly status: 'active' | 'suspended';
+  /** IANA name; budgets, invoices and reports begin their days, weeks and months in it. */
+  readonly timeZone: string;
 }
 
 /**
@@ -29,6 +31,8 @@ export interface Principal extends DatabaseScope {
   readonly permissions: ReadonlySet<Permission>;
   /** An owner who named a tenant with `X-Tenant-Id`; without it an owner's settings are the platform's. */
   readonly actsInNamedTenant: boolean;
+  /** A service of the platform's own: request limits let it pass, budgets do not (LIM-7). */
+  readonly internal: boolean;
 }
 
 /** @throws AppError `forbidden`, naming the permission that is missing. */

@@ -146,5 +146,6 @@ function principalOfKey(row: KeyRow, tenant: TenantFacts): Principal {
     permissions: effectivePermissions(row.role, row.scopes),
     readerTokens: readerTokensOf(caller),
     actsInNamedTenant: false,
+    internal: row.internal,
   });
 }

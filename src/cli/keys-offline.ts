@@ -1,4 +1,11 @@
-import { createAccess, createAccessStore, effectivePermissions, type Role, roles } from '../access/index.ts';
+import {
+  createAccess,
+  createAccessStore,
+  effectivePermissions,
+  type Role,
+  roles,
+  tenantFacts,
+} from '../access/index.ts';
 import { type Config, loadConfig } from '../platform/config.ts';
 import { createDatabase } from '../platform/database/database.ts';
 import { AppError } from '../platform/errors.ts';
@@ -54,7 +61,7 @@ export async function createKeyOffline(
         subscribe: () => {},
       });
       const tenant = chooseTenant(await store.allTenants(), values.tenant);
-      const { row, key } = await access.createKeyAsPlatform(tenant, {
+      const { row, key } = await access.createKeyAsPlatform(tenantFacts(tenant), {
         name: values.name ?? 'made offline',
         role,
         groups: commaList(values.groups) ?? [],

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../../test/harness/database.ts';
-import { type Access, accessRoutes, createAccess, createAccessStore } from '../access/index.ts';
+import { type Access, accessRoutes, createAccess, createAccessStore, tenantFacts } from '../access/index.ts';
 import { createHttp, type HttpServer } from '../http/index.ts';
 import { systemClock } from '../platform/clock.ts';
 import { createNotifications } from '../platform/database/notifications.ts';
@@ -53,7 +53,7 @@ beforeAll(async () => {
   url = `http://127.0.0.1:${await http.listen('127.0.0.1', 0)}`;
   const tenant = await access.createTenant({ name: 'Acme', slug: 'acme', tier: 'starter', region: 'eu' });
   await access.createTenant({ name: 'Later', slug: 'later', tier: 'starter', region: 'eu' });
-  const { key } = await access.createKeyAsPlatform(tenant, {
+  const { key } = await access.createKeyAsPlatform(tenantFacts(tenant), {
     name: 'first',
     role: 'owner',
     groups: [],

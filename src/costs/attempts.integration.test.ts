@@ -59,6 +59,8 @@ function start(): void {
 function ended(overrides: Partial<EndedCall> & Pick<EndedCall, 'callId'>): EndedCall {
   return {
     id: overrides.callId,
+    promptId: null,
+    tags: [],
     attempt: 1,
     final: true,
     savedNanoUsd: null,

@@ -58,6 +58,8 @@ export const ledgerRowView = z.object({
   correlation_id: z.string(),
   key_id: z.string(),
   user_id: z.string().nullable(),
+  prompt_id: z.string().nullable().describe('What the call was made for: `X-Gatehouse-Prompt`'),
+  tags: z.array(z.string()).describe('`X-Gatehouse-Tags`'),
   operation: z.string(),
   dialect: z.string(),
   route: z.string().nullable(),

@@ -21,6 +21,8 @@ export interface CostsDependencies {
   readonly newId: NewId;
   readonly metrics: Metrics;
   readonly log: Log;
+  /** This process, as its rows name it: one id for as long as it lives. */
+  readonly writerId?: string;
   /** The server's data directory, which this process has locked: the spool lives in `spool/` below it. */
   readonly dataDir: string;
   /** Bytes of rows that may wait on disk before no more calls are taken; default 1 GiB, about a million rows. */
@@ -35,7 +37,10 @@ export interface Charge {
 }
 
 /** A call that has ended, before its price is looked up. */
-export type EndedCall = Omit<LedgerEntry, 'price' | 'priceVersion' | 'pricing' | 'costNanoUsd'>;
+export type EndedCall = Omit<
+  LedgerEntry,
+  'price' | 'priceVersion' | 'pricing' | 'costNanoUsd' | 'writer' | 'writerSeq'
+>;
 
 export type Costs = ReturnType<typeof createCosts>;
 
@@ -48,9 +53,11 @@ const longestSummaryDays = 366;
 export function createCosts(deps: CostsDependencies) {
   const { store, catalogue, clock, log } = deps;
   const directory = join(deps.dataDir, 'spool');
+  const writerId = deps.writerId ?? deps.newId();
+  let written = 0;
   const spool = createSpool({
     directory,
-    processName: deps.newId(),
+    processName: writerId,
     log,
     ...(deps.spoolMaxBytes === undefined ? {} : { maxBytes: deps.spoolMaxBytes }),
   });
@@ -122,9 +129,10 @@ export function createCosts(deps: CostsDependencies) {
       const pricing = free ? 'free' : costNanoUsd === null ? 'unpriced' : 'priced';
       const price = pricing === 'priced' ? found : null;
       const priceVersion = found?.version ?? catalogue.version;
-      const written = spool.append(encodeLedgerEntry({ ...call, price, pricing, costNanoUsd, priceVersion }));
+      const entry = { ...call, price, pricing, costNanoUsd, priceVersion, writer: writerId } as const;
+      const kept = spool.append(encodeLedgerEntry({ ...entry, writerSeq: ++written }));
       writer.wake();
-      return { costNanoUsd, pricing: costNanoUsd === null ? 'unpriced' : 'priced', written };
+      return { costNanoUsd, pricing: costNanoUsd === null ? 'unpriced' : 'priced', written: kept };
     },
 
     /** Resolves when what was recorded before can be read from the ledger, or after two seconds. */

@@ -1,7 +1,8 @@
 import type { Price } from './price.ts';
 import type { TokenUsage } from './usage.ts';
 
-export type CallStatus = 'ok' | 'error' | 'aborted' | 'timeout';
+/** `lost`: the process was killed while the provider had the call; what is charged for it is estimated. */
+export type CallStatus = 'ok' | 'error' | 'aborted' | 'timeout' | 'lost';
 export type Operation = 'chat' | 'embeddings' | 'count_tokens';
 /** `free`: it used no tokens, as an answer from the cache or a count of tokens; that is not the same as unpriced. */
 export type PricingState = 'priced' | 'unpriced' | 'free';
@@ -24,6 +25,13 @@ export interface LedgerEntry {
   readonly correlationId: string;
   readonly keyId: string;
   readonly userId: string | null;
+  /** What the call was made for, as its caller said; null: nothing. At most 100 characters. */
+  readonly promptId: string | null;
+  /** At most ten, of at most 64 characters. */
+  readonly tags: readonly string[];
+  /** The process that wrote the row, and its how-manieth it is there, from 1. */
+  readonly writer: string;
+  readonly writerSeq: number;
   readonly operation: Operation;
   readonly dialect: string;
   /** The route's name; null when the caller named provider and model. */
@@ -83,6 +91,8 @@ export function encodeLedgerEntry(entry: LedgerEntry): string {
     `,"saved_nano_usd":${amount(entry.savedNanoUsd)}` +
     `,"call_id":"${entry.callId}","attempt":${entry.attempt},"final":${entry.final}` +
     `,"attempts":${entry.attempts},"duration_ms":${Math.round(entry.durationMs)},"first_token_ms":${firstTokenMs}` +
+    `,"prompt_id":${text(entry.promptId)},"tags":${entry.tags.length === 0 ? '[]' : JSON.stringify(entry.tags)}` +
+    `,"writer":"${entry.writer}","writer_seq":${entry.writerSeq}` +
     `,"raw_usage":${oneLine(entry.rawUsage)},"price":${price?.json ?? 'null'}}`
   );
 }

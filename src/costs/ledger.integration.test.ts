@@ -68,6 +68,8 @@ function call(overrides: Partial<EndedCall> = {}): EndedCall {
   return {
     id,
     callId: id,
+    promptId: null,
+    tags: [],
     attempt: 1,
     final: true,
     savedNanoUsd: null,

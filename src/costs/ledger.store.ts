@@ -23,6 +23,8 @@ export interface LedgerRow {
   readonly status: string;
   readonly error_code: string | null;
   readonly streamed: boolean;
+  readonly prompt_id: string | null;
+  readonly tags: string[];
   readonly raw_usage: unknown;
   readonly estimated: boolean;
   readonly input_tokens: bigint;
@@ -78,6 +80,7 @@ const columnTypes = `id uuid, tenant_id uuid, at timestamptz, correlation_id tex
   cached_read_tokens bigint, cache_write_5m_tokens bigint, cache_write_1h_tokens bigint, output_tokens bigint,
   reasoning_tokens bigint, image_tokens bigint, audio_tokens bigint, pricing_state text, price_version text,
   price_id text, cost_nano_usd bigint, saved_nano_usd bigint, call_id uuid, attempt integer, final boolean,
+  prompt_id text, tags text[], writer uuid, writer_seq bigint,
   attempts integer, duration_ms integer, first_token_ms integer, price jsonb`;
 
 /** SQL of the ledger and of the dated price table that explains its costs. */
@@ -98,8 +101,9 @@ export function createLedgerStore(database: Database) {
           from given where price_id is not null
           order by price_id on conflict do nothing
         )
-        insert into ledger (${sql.raw(columns)}, call_id, attempt, final)
-        select ${sql.raw(columns)}, ${sql.raw(attemptColumns)}, coalesce(final, true) from given
+        insert into ledger (${sql.raw(columns)}, call_id, attempt, final, prompt_id, tags, writer, writer_seq)
+        select ${sql.raw(columns)}, ${sql.raw(attemptColumns)}, coalesce(final, true),
+          prompt_id, coalesce(tags, '{}'), writer, writer_seq from given
         on conflict (id) do nothing`.execute(database.platform);
     },
 
@@ -144,7 +148,7 @@ export function createLedgerStore(database: Database) {
         const correlated = page.correlationId ? sql`and correlation_id = ${page.correlationId}` : sql``;
         const shown = page.earlierAttempts ? sql`true` : sql`final`;
         const { rows } = await sql<LedgerRow>`select ${sql.raw(columns)}, ${sql.raw(attemptColumns)}, final,
-            at as created_at
+            prompt_id, tags, at as created_at
           from ledger where ${shown} ${after} ${correlated} order by at desc, id desc limit ${page.limit}`.execute(
           tx,
         );

@@ -199,13 +199,15 @@ export class CallAccount {
   }
 
   #common({ status, errorCode }: Ending) {
-    const { id, caller, dialect, streamed } = this.#call;
+    const { id, caller, dialect, streamed, madeFor } = this.#call;
     return {
       callId: id,
       tenantId: caller.principal.tenantId,
       correlationId: caller.correlationId,
       keyId: caller.principal.keyId,
       userId: caller.principal.userId,
+      promptId: madeFor.promptId,
+      tags: madeFor.tags,
       operation: dialect.operation,
       dialect: dialect.name,
       route: this.route,

@@ -8,11 +8,13 @@ import { openAiChat } from './dialects/openai-chat.ts';
 import { openAiEmbeddings } from './dialects/openai-embeddings.ts';
 import { ownChatRequest, ownEmbeddingsRequest } from './dialects/openai-own-request.ts';
 import { ChatText, readChatCompletion, readEmbeddings } from './dialects/openai-read.ts';
-import type { Caller, GeneratedBy, ModelCall, StreamSink } from './model-call.ts';
+import { forNothing } from './made-for.ts';
+import type { Caller, GeneratedBy, MadeFor, ModelCall, StreamSink } from './model-call.ts';
 
 /** A caller in this process; `signal` ends the call. */
 export interface InProcessCaller extends Caller {
   readonly signal?: AbortSignal | undefined;
+  readonly madeFor?: MadeFor | undefined;
 }
 
 export interface ChatRequest {
@@ -85,7 +87,7 @@ export function createInProcessModels(deps: {
     if (caller.signal?.aborted) onAbort();
     caller.signal?.addEventListener('abort', onAbort, { once: true });
     try {
-      return await deps.callModel({ id: deps.newId(), caller, cancellation, ...asked }, sink);
+      return await deps.callModel({ id: deps.newId(), caller, cancellation, madeFor: caller.madeFor ?? forNothing, ...asked }, sink);
     } finally {
       caller.signal?.removeEventListener('abort', onAbort);
     }

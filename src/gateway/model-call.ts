@@ -30,6 +30,15 @@ export interface ModelCall {
   /** The tier to begin with, where the route has it. */
   readonly prefer?: PreferredTier | undefined;
   readonly cancellation: Cancellation;
+  readonly madeFor: MadeFor;
+}
+
+/** What a call is made for, as its caller says; costs are broken down and budgets set by it. */
+export interface MadeFor {
+  /** At most 100 characters; null: not said. */
+  readonly promptId: string | null;
+  /** At most ten different ones of at most 64 characters. */
+  readonly tags: readonly string[];
 }
 
 /** A request body as it came, with what had to be understood of it. */

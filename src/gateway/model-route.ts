@@ -5,6 +5,7 @@ import type { NewId } from '../platform/ids.ts';
 import type { CallModel } from './call-model.ts';
 import { Cancellation } from './cancellation.ts';
 import { HttpReply, type OpenReplies } from './http-reply.ts';
+import { madeForOf } from './made-for.ts';
 import type { CallerRequest, Dialect, DialectName } from './model-call.ts';
 
 export interface ModelRouteDependencies {
@@ -91,6 +92,7 @@ async function answer(
         request: understood,
         headers: request.headers,
         cancellation,
+        madeFor: madeForOf(request.headers),
       },
       output,
     );

@@ -23,6 +23,12 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorRow>> = {
     openaiType: 'invalid_request_error',
     anthropicType: 'authentication_error',
   },
+  budget_exceeded: {
+    status: 402,
+    title: 'Budget spent',
+    openaiType: 'insufficient_quota',
+    anthropicType: 'billing_error',
+  },
   forbidden: {
     status: 403,
     title: 'Not allowed',

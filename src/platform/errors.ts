@@ -22,6 +22,7 @@ export type ErrorCode =
   | 'client_gone'
   | 'shutting_down'
   | 'rate_limited'
+  | 'budget_exceeded'
   | 'internal'
   // Start-up failures: shown on the terminal by main.ts and `doctor`, never by a route.
   | 'config_invalid'

@@ -19,7 +19,7 @@ const tenants = { acme: newId(), other: newId() };
 function principal(slug: keyof typeof tenants, role: Role = 'admin', actsInNamedTenant = false): Principal {
   const tenantId = tenants[slug];
   return {
-    tenant: { id: tenantId, slug, name: slug, tier: 'starter', region: 'eu', status: 'active' },
+    tenant: { id: tenantId, slug, name: slug, tier: 'starter', region: 'eu', status: 'active', timeZone: 'UTC' },
     tenantId,
     keyId: `key-of-${slug}`,
     userId: null,
@@ -28,6 +28,7 @@ function principal(slug: keyof typeof tenants, role: Role = 'admin', actsInNamed
     permissions: new Set(permissionsOfRole[role]),
     readerTokens: [],
     actsInNamedTenant,
+    internal: false,
   };
 }
 const acme = principal('acme');

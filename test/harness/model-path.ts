@@ -201,7 +201,7 @@ function givenProvider([name, of]: [string, string | ProviderOfTest]): GivenProv
 
 function principalOfTest(): Principal {
   return {
-    tenant: { id: tenantId, slug: 'test', name: 'Test', tier: 'starter', region: 'eu', status: 'active' },
+    tenant: { id: tenantId, slug: 'test', name: 'Test', tier: 'starter', region: 'eu', status: 'active', timeZone: 'UTC' },
     tenantId,
     keyId: 'key-of-test',
     userId: null,
@@ -210,6 +210,7 @@ function principalOfTest(): Principal {
     permissions: new Set(permissionsOfRole.analyst),
     readerTokens: [],
     actsInNamedTenant: false,
+    internal: false,
   };
 }
 

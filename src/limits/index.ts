@@ -1,0 +1,17 @@
+export type {
+  Actuals,
+  AdmissionRequest,
+  Admitted,
+  BudgetDemand,
+  ConcurrencyDemand,
+  Counters,
+  Decision,
+  Demand,
+  DemandState,
+  EstablishedBudget,
+  RateDemand,
+  Refused,
+  Unknown,
+  WindowDemand,
+} from './counters/counters.ts';
+export type { LimitedCall, LimitedRequest, LimitGate } from './limit-gate.ts';
