@@ -261,6 +261,7 @@ export async function compose(
   const health = createHealth({
     checks: dependencyChecks({
       database,
+      redis,
       dataDirectory: foundation.dataDirectory,
       canRecordUsage: costs.canRecord,
     }),

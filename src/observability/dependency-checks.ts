@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { access, statfs } from 'node:fs/promises';
 import type { Database } from '../platform/database/database.ts';
+import type { RedisLink } from '../platform/redis.ts';
 import type { HealthCheck } from './health.ts';
 
 const mebibyte = 1024 * 1024;
@@ -10,6 +11,8 @@ const leastFreeBytes = 100 * mebibyte;
 /** What this process leans on: its database, a data directory it can write to, and room for usage on its way. */
 export function dependencyChecks(deps: {
   readonly database: Pick<Database, 'ping' | 'poolState'>;
+  /** Null where instances share nothing. */
+  readonly redis: Pick<RedisLink, 'command'> | null;
   readonly dataDirectory: string;
   /** False when usage can no longer be kept safe until the database takes it. */
   readonly canRecordUsage: () => boolean;
@@ -46,5 +49,19 @@ export function dependencyChecks(deps: {
         return {};
       },
     },
+    ...(deps.redis === null ? [] : [redisCheck(deps.redis)]),
   ];
+}
+
+/** Without Redis requests are limited by this instance alone, and hard budgets take no calls: it is away, not we. */
+function redisCheck(redis: Pick<RedisLink, 'command'>): HealthCheck {
+  return {
+    name: 'redis',
+    essential: false,
+    async probe() {
+      const info = String(await redis.command('INFO', 'server'));
+      const version = /^redis_version:(\S+)/m.exec(info)?.[1];
+      return version === undefined ? {} : { version };
+    },
+  };
 }

@@ -17,6 +17,7 @@ import { fileURLToPath } from 'node:url';
 import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../../../test/harness/database.ts';
+import { redisIsInstalled, startRedis } from '../../../test/harness/redis.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { openDataDirectory } from '../../platform/data-directory.ts';
 import { identifyProcess } from '../../platform/process-identity.ts';
@@ -99,6 +100,41 @@ describe('doctor, before the first start', () => {
       { status: 'problem', detail: expect.stringContaining('DATABASE_URL must be a URL') },
       { status: 'warning', remedy: 'Did you mean GATEHOUSE_DATA_DIR?' },
     ]);
+  });
+});
+
+describe('Redis', () => {
+  it('is not needed', async () => {
+    const diagnosis = await diagnose({});
+    expect(diagnosis.about('redis')).toMatchObject([
+      { status: 'ok', detail: expect.stringContaining('not used') },
+    ]);
+  });
+
+  it('is not there', async () => {
+    const port = await closedPort();
+    const diagnosis = await diagnose({ REDIS_URL: `redis://:test-secret@127.0.0.1:${port}` });
+    expect(diagnosis.exitCode).toBe(1);
+    expect(diagnosis.about('redis')).toMatchObject([
+      { status: 'problem', detail: expect.stringContaining(`127.0.0.1:${port}`) },
+    ]);
+    expect(diagnosis.text).not.toContain('test-secret');
+  });
+
+  it.skipIf(!redisIsInstalled)('answers, or does not know the password', async () => {
+    const redis = await startRedis();
+    try {
+      expect((await diagnose({ REDIS_URL: redis.url })).about('redis')).toMatchObject([
+        { status: 'ok', detail: expect.stringContaining('version 7') },
+      ]);
+      const stranger = await diagnose({ REDIS_URL: redis.url.replace(redis.password, 'wrong-password') });
+      expect(stranger.about('redis')).toMatchObject([
+        { status: 'problem', detail: expect.stringMatching(/WRONGPASS|password/) },
+      ]);
+      expect(stranger.text).not.toContain('wrong-password');
+    } finally {
+      await redis.stop();
+    }
   });
 });
 

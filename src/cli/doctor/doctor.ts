@@ -7,6 +7,7 @@ import { masterKeyCheck } from './check-master-key.ts';
 import { portCheck } from './check-port.ts';
 import { configurationCheck, nodeCheck } from './check-program.ts';
 import { providersCheck } from './check-providers.ts';
+import { redisCheck } from './check-redis.ts';
 import { serverCheck } from './check-server.ts';
 import { type Facts, gatherFacts } from './facts.ts';
 import { type Check, type Finding, runChecks } from './finding.ts';
@@ -21,6 +22,7 @@ export const checks: readonly Check<Facts>[] = [
   embeddedProgramsCheck,
   embeddedServerCheck,
   databaseCheck,
+  redisCheck,
   masterKeyCheck,
   portCheck,
   providersCheck,
