@@ -1,6 +1,6 @@
 export type { Acl } from './acl.ts';
 export { type Chunk, chunkText } from './chunking/chunk-text.ts';
-export { sentenceStarts } from './chunking/sentence-breaks.ts';
+export { isSpace, sentenceStarts } from './chunking/sentence-breaks.ts';
 export type { DerivedPlace } from './deletion.ts';
 export { documentRoutes } from './documents.routes.ts';
 export type { DocumentFacts, Documents } from './documents.service.ts';

@@ -24,17 +24,18 @@ const closers = '"\'”’»)]*_`』」）';
  * Offsets point behind the white space that follows the previous sentence.
  */
 export function* sentenceStarts(text: string, start: number, end: number): Generator<number> {
-  for (let index = start; index < end; index += 1) {
-    const character = text.charAt(index);
-    const wide = wideTerminators.includes(character);
-    if (!wide && !asciiTerminators.includes(character) && character !== '…') continue;
+  const terminator = /[.!?…。！？｡]/g;
+  const line = text.slice(start, end);
+  for (let match = terminator.exec(line); match !== null; match = terminator.exec(line)) {
+    const index = start + match.index;
+    const wide = wideTerminators.includes(match[0]);
     let after = index + 1;
     while (after < end && isClosing(text.charAt(after))) after += 1;
     let next = after;
     while (next < end && isSpace(text.charCodeAt(next))) next += 1;
     if (next >= end) return;
     if (wide || (next > after && endsSentence(text, start, index, next))) yield next;
-    index = next - 1;
+    terminator.lastIndex = next - start;
   }
 }
 

@@ -26,6 +26,12 @@ export interface FoundItems extends QuestionItems {
   readonly length: number;
 }
 
+/** UTF-16 offsets; `end` is exclusive. */
+export interface TextSpan {
+  readonly start: number;
+  readonly end: number;
+}
+
 export const nothingFound: FoundItems = {
   stems: new Set(),
   words: new Set(),
@@ -41,6 +47,11 @@ export interface Question {
   readonly items: QuestionItems;
   /** Which of the question's items a text has. */
   find(text: string): FoundItems;
+  /**
+   * What each of several stretches of a text has by itself, in their order. `spans` do not overlap and are in the order
+   * of the text.
+   */
+  findEach(text: string, spans: readonly TextSpan[]): FoundItems[];
   /** Whether an item belongs to the asking rather than to what is asked. */
   isAsking(item: string): boolean;
   /** Whether a sentence puts this very question: as itself, as a FAQ does, or among other words, as an example does. */
@@ -65,7 +76,7 @@ export function parseQuestion(text: string): Question {
   const asking = new Set(words.filter(isAskingWord).flatMap((word) => [word, stem(word)]));
   return {
     items,
-    find: createFinder(items, stem),
+    ...createFinder(items, stem),
     isAsking: (item) => asking.has(item),
     askedIn: createAskedIn(text),
   };
@@ -88,27 +99,76 @@ function createAskedIn(text: string): Question['askedIn'] {
 }
 
 /** Looks for the wanted items in a text. Most words are told apart by their first letters, before any stemming. */
-function createFinder(wanted: QuestionItems, stem: (word: string) => string): (text: string) => FoundItems {
-  if (wanted.stems.size === 0) return () => nothingFound;
+function createFinder(
+  wanted: QuestionItems,
+  stem: (word: string) => string,
+): Pick<Question, 'find' | 'findEach'> {
+  if (wanted.stems.size === 0)
+    return { find: () => nothingFound, findEach: (_text, spans) => spans.map(() => nothingFound) };
   const beginnings = new Set([...wanted.stems].flatMap(beginningsOf));
   const search = createWordSearch(beginnings);
-  return (text) => {
+  const find = (text: string): FoundItems => {
     const plain = plainText(text);
-    const found = { stems: new Set<string>(), words: new Set<string>(), pairs: new Set<string>() };
-    const counts = new Map<string, number>();
-    let previous = { stemmed: '', end: 0 };
+    const finding = new Finding(wanted, plain, text.length);
     for (const { 0: word, index } of search(plain)) {
       const stemmed = stem(word);
-      if (!wanted.stems.has(stemmed)) continue;
-      found.stems.add(stemmed);
-      counts.set(stemmed, (counts.get(stemmed) ?? 0) + 1);
-      if (wanted.words.has(word)) found.words.add(word);
-      const pair = `${previous.stemmed} ${stemmed}`;
-      if (wanted.pairs.has(pair) && isOnlyStopWords(plain.slice(previous.end, index))) found.pairs.add(pair);
-      previous = { stemmed, end: index + word.length };
+      if (wanted.stems.has(stemmed)) finding.add(word, stemmed, index);
     }
-    return { ...found, counts, length: text.length };
+    return finding;
   };
+  return {
+    find,
+    findEach(text, spans) {
+      const plain = plainText(text);
+      // Writing letters plainly may have moved them; then each stretch is looked through for itself.
+      if (plain !== text.toLowerCase() || plain.length !== text.length) {
+        return spans.map(({ start, end }) => find(text.slice(start, end)));
+      }
+      const found = spans.map(({ start, end }) => new Finding(wanted, plain, end - start));
+      let at = 0;
+      for (const { 0: word, index } of search(plain)) {
+        while (at < spans.length && (spans[at]?.end ?? 0) <= index) at++;
+        const span = spans[at];
+        if (!span) break;
+        if (index < span.start || index + word.length > span.end) continue;
+        const stemmed = stem(word);
+        if (wanted.stems.has(stemmed)) found[at]?.add(word, stemmed, index);
+      }
+      return found;
+    },
+  };
+}
+
+/** What was found so far in one text, word by word in their order. */
+class Finding implements FoundItems {
+  readonly stems = new Set<string>();
+  readonly words = new Set<string>();
+  readonly pairs = new Set<string>();
+  readonly counts = new Map<string, number>();
+  readonly length: number;
+  readonly #wanted: QuestionItems;
+  readonly #plain: string;
+  #previous: string | null = null;
+  #previousEnd = 0;
+
+  constructor(wanted: QuestionItems, plain: string, length: number) {
+    this.#wanted = wanted;
+    this.#plain = plain;
+    this.length = length;
+  }
+
+  add(word: string, stemmed: string, index: number): void {
+    this.stems.add(stemmed);
+    this.counts.set(stemmed, (this.counts.get(stemmed) ?? 0) + 1);
+    if (this.#wanted.words.has(word)) this.words.add(word);
+    if (this.#previous !== null) {
+      const pair = `${this.#previous} ${stemmed}`;
+      if (this.#wanted.pairs.has(pair) && isOnlyStopWords(this.#plain.slice(this.#previousEnd, index)))
+        this.pairs.add(pair);
+    }
+    this.#previous = stemmed;
+    this.#previousEnd = index + word.length;
+  }
 }
 
 const isOnlyStopWords = (between: string) => wordsOf(between).every(isStopWord);

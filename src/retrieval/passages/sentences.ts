@@ -1,4 +1,4 @@
-import { sentenceStarts } from '../../knowledge/index.ts';
+import { isSpace, sentenceStarts } from '../../knowledge/index.ts';
 
 /** UTF-16 offsets into a text; `end` is exclusive, and neither end is white space. */
 export interface SentenceSpan {
@@ -57,8 +57,8 @@ function readsOn(text: string, lineStart: number, lineEnd: number): boolean {
 function pushTrimmed(sentences: SentenceSpan[], text: string, from: number, to: number): void {
   let start = from;
   let end = to;
-  while (start < end && /\s/.test(text.charAt(start))) start += 1;
-  while (end > start && /\s/.test(text.charAt(end - 1))) end -= 1;
+  while (start < end && isSpace(text.charCodeAt(start))) start += 1;
+  while (end > start && isSpace(text.charCodeAt(end - 1))) end -= 1;
   while (end - start > MAX_SENTENCE_CHARACTERS) {
     const space = text.lastIndexOf(' ', start + MAX_SENTENCE_CHARACTERS);
     let cut = space > start ? space : start + MAX_SENTENCE_CHARACTERS;

@@ -29,15 +29,14 @@ const MAX_SENTENCES_READ = 400;
 
 /** Cuts `text` into sentences and looks for the question in each. */
 export function readText(question: Question, text: string): ReadText {
-  const sentences = sentencesOf(text)
-    .slice(0, MAX_SENTENCES_READ)
-    .map(({ start, end }): ReadSentence => {
-      const sentence = text.slice(start, end);
-      const asked = question.askedIn(sentence);
-      // An example that puts the question has all of its words and answers nothing.
-      const items = asked === 'mentioned' ? nothingFound : question.find(sentence);
-      return { start, end, items, isQuestion: asked === 'itself' };
-    });
+  const spans = sentencesOf(text).slice(0, MAX_SENTENCES_READ);
+  const found = question.findEach(text, spans);
+  const sentences = spans.map(({ start, end }, index): ReadSentence => {
+    const asked = question.askedIn(text.slice(start, end));
+    // An example that puts the question has all of its words and answers nothing.
+    const items = asked === 'mentioned' ? nothingFound : (found[index] ?? nothingFound);
+    return { start, end, items, isQuestion: asked === 'itself' };
+  });
   return { sentences, items: together(sentences.map(({ items }) => items)) };
 }
 
