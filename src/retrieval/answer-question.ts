@@ -115,7 +115,7 @@ export function createAnswerQuestion(deps: AnswerQuestionDependencies): AnswerQu
     tell: Tell,
   ): Promise<Draft> {
     const passages = found.passages.slice(0, limit);
-    const speaks = speaksOf(query, found);
+    const speaks = speaksOf(found);
     const { messages, shown } = buildPrompt(query, passages, promptTokens, deps.estimateTokens);
     const checker = createAnswerChecker(caller.principal, passages.slice(0, shown), storedSlices, tell);
     // Pieces are checked in order even when they come faster than the database answers.
@@ -165,14 +165,14 @@ export function createAnswerQuestion(deps: AnswerQuestionDependencies): AnswerQu
   /** Quotes the best passages; says so when they do not answer. */
   async function quote(
     scope: DatabaseScope,
-    { query, limit }: Question,
+    { limit }: Question,
     found: FoundPassages,
     tell: Tell,
   ): Promise<Draft> {
-    const confidence = speaksOf(query, found);
+    const confidence = speaksOf(found);
     const quoted =
       confidence >= COVERED_FROM
-        ? await quoteAnswer(scope, query, found.passages.slice(0, limit), storedSlices, tell)
+        ? await quoteAnswer(scope, found.asked, found.passages.slice(0, limit), storedSlices, tell)
         : { text: '', sentences: [], citations: [] };
     const covered = quoted.citations.length > 0;
     if (!covered) await tell({ kind: 'text', text: notInSources });
@@ -218,9 +218,9 @@ function isForTheCaller(error: unknown, namedModel: boolean): boolean {
 }
 
 /** How far the passages speak of what the question asks, 0 to 1. */
-function speaksOf(query: string, { passages }: FoundPassages): number {
+function speaksOf({ asked, passages }: FoundPassages): number {
   return coverage(
-    query,
+    asked,
     passages.map(({ text }) => text),
   );
 }

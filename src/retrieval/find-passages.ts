@@ -7,6 +7,7 @@ import type { IndexCandidate, SearchIndex } from './index/search-index.ts';
 import type { KnownGeneration } from './index-generations.store.ts';
 import { beingMended, type Indexing } from './indexing.ts';
 import type { Caller, Embed, EmbeddingModel } from './model-calls.ts';
+import { type Asked, parseQuestion } from './passages/question.ts';
 import { CANDIDATES_RANKED } from './passages/rank-passages.ts';
 import { within } from './patience.ts';
 import { type Ranked, rankFound, type SearchMode } from './rank-found.ts';
@@ -55,6 +56,8 @@ export interface SearchQuestion {
 }
 
 export interface FoundPassages {
+  /** The question, with what was read for it. */
+  readonly asked: Asked;
   /** Best first, at most 100; of hybrid search 200. */
   readonly passages: readonly Ranked<Passage>[];
   /** What was done, which is less than what was asked for when there are no vectors. */
@@ -99,11 +102,13 @@ export function createFindPassages(deps: FindPassagesDependencies): FindPassages
     const narrowed = hasFilters(question.filters)
       ? await readableDocuments(scope, question.filters, maxNarrowedTo + 1)
       : null;
-    if (generation === null || narrowed?.length === 0) return { ...plan, passages: [] };
+    if (generation === null || narrowed?.length === 0)
+      return { ...plan, asked: question.query, passages: [] };
     const target: Target = { generation, mode: plan.mode, vector, question };
     const documentIds = narrowed && narrowed.length <= maxNarrowedTo ? narrowed : undefined;
     const found = (await dispose(scope, target, documentIds)) ?? (await disposeWithinReadable(scope, target));
-    return { ...plan, passages: rankFound(plan.mode, question.query, found) };
+    const asked = parseQuestion(question.query);
+    return { ...plan, asked, passages: rankFound(plan.mode, asked, found) };
   }
 
   /** Asks for more until enough may be read or there is no more. Null: too few even then. */

@@ -7,6 +7,7 @@ import {
   withNumbers,
 } from './checked-answer.ts';
 import { quotePassages } from './passages/best-sentences.ts';
+import type { Asked } from './passages/question.ts';
 
 /** What stands between two quotations. */
 const betweenQuotations = '\n\n';
@@ -18,7 +19,7 @@ const betweenQuotations = '\n\n';
  */
 export async function quoteAnswer(
   scope: DatabaseScope,
-  question: string,
+  question: Asked,
   passages: readonly (SourceText & { readonly score: number })[],
   storedSlices: StoredSlices,
   onPart: (part: AnswerPart) => void | Promise<void> = () => {},

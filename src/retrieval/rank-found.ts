@@ -1,4 +1,5 @@
 import { fuseRankings } from './index/fusion.ts';
+import type { Asked } from './passages/question.ts';
 import { rankPassages } from './passages/rank-passages.ts';
 
 export type SearchMode = 'lexical' | 'vector' | 'hybrid';
@@ -31,7 +32,7 @@ const bestFused = 2 / 61;
  */
 export function rankFound<P extends FoundPassage>(
   mode: SearchMode,
-  question: string,
+  question: Asked,
   found: FoundByMode<P>,
 ): Ranked<P>[] {
   if (mode === 'lexical') return rankPassages(question, found.lexical);

@@ -1,4 +1,4 @@
-import { parseQuestion, type QuestionWeights, weighQuestion } from './question.ts';
+import { type Asked, parseQuestion, type QuestionWeights, takenApart, weighQuestion } from './question.ts';
 import { type ReadText, readText, type Window, windowsOf } from './windows.ts';
 
 /** A stretch of a text that speaks of the question. `score` is above 0 and comparable within one question. */
@@ -91,13 +91,16 @@ const NEAR_BEST = 0.8;
  * must be in rank order with the scores of `rankPassages`; all of them serve to tell common words from telling ones.
  */
 export function quotePassages(
-  question: string,
+  question: Asked,
   passages: readonly { readonly text: string; readonly score: number }[],
 ): Quotation[] {
-  const parsed = parseQuestion(question);
+  const parsed = takenApart(question);
   const quotable = passages.slice(0, MAX_PASSAGES_QUOTED).map(({ text }) => readText(parsed, text));
-  const others = passages.slice(MAX_PASSAGES_QUOTED).map(({ text }) => parsed.find(text));
-  const weights = weighQuestion(parsed, [...quotable.map(({ items }) => items), ...others]);
+  const others = passages.slice(MAX_PASSAGES_QUOTED).map(({ text }) => readText(parsed, text));
+  const weights = weighQuestion(
+    parsed,
+    [...quotable, ...others].map(({ items }) => items),
+  );
   const highest = Math.max(passages[0]?.score ?? 0, Number.MIN_VALUE);
 
   const quotations = quotable.flatMap((read, passage) => {

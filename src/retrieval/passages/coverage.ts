@@ -1,4 +1,4 @@
-import { parseQuestion, shareFound, weighQuestion } from './question.ts';
+import { type Asked, shareFound, takenApart, weighQuestion } from './question.ts';
 import { readText, windowsOf } from './windows.ts';
 
 /** Passages in which the answer is looked for; the others only tell common words from telling ones. */
@@ -17,11 +17,14 @@ export const COVERED_FROM = 0.33;
  * all candidates rather than the best few: what many of them share weighs little, and what none of them has (a
  * name, a number) weighs most.
  */
-export function coverage(question: string, passages: readonly string[]): number {
-  const parsed = parseQuestion(question);
+export function coverage(question: Asked, passages: readonly string[]): number {
+  const parsed = takenApart(question);
   const first = passages.slice(0, PASSAGES_READ).map((text) => readText(parsed, text));
-  const others = passages.slice(PASSAGES_READ).map((text) => parsed.find(text));
-  const weights = weighQuestion(parsed, [...first.map(({ items }) => items), ...others]);
+  const others = passages.slice(PASSAGES_READ).map((text) => readText(parsed, text));
+  const weights = weighQuestion(
+    parsed,
+    [...first, ...others].map(({ items }) => items),
+  );
   let inPassage = 0;
   let inSentence = 0;
   for (const text of first) {

@@ -61,6 +61,12 @@ export interface Question {
 /** Items of a question beyond this many say nothing new; pasted essays must not cost more. */
 const MAX_ITEMS = 64;
 
+/** A question as it was put, or taken apart already: then what was read for it is not read again. */
+export type Asked = string | Question;
+
+export const takenApart = (asked: Asked): Question =>
+  typeof asked === 'string' ? parseQuestion(asked) : asked;
+
 /** Takes a question apart: its content words, up to 64 distinct ones. */
 export function parseQuestion(text: string): Question {
   const stem = createStemmer();

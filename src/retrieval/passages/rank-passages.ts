@@ -1,4 +1,4 @@
-import { type FoundItems, parseQuestion, shareFound, together, weighQuestion } from './question.ts';
+import { type Asked, type FoundItems, shareFound, takenApart, together, weighQuestion } from './question.ts';
 import { readText, type Window, windowsOf } from './windows.ts';
 
 /** A passage that the index proposed, with its text from the database. */
@@ -34,10 +34,10 @@ export const CANDIDATES_RANKED = 100;
  * by side, and close together in one sentence or three. Takes about 0.1 ms for each candidate.
  */
 export function rankPassages<Passage extends CandidatePassage>(
-  question: string,
+  question: Asked,
   candidates: readonly Passage[],
 ): (Passage & { readonly score: number })[] {
-  const parsed = parseQuestion(question);
+  const parsed = takenApart(question);
   const read = candidates.map((passage) => {
     const context = parsed.find(`${passage.title}\n${passage.heading}`);
     const body = readText(parsed, passage.text);

@@ -27,8 +27,19 @@ interface ReadSentence {
 /** A passage is some 20 sentences; of a text made of crumbs only this many are looked at. */
 const MAX_SENTENCES_READ = 400;
 
-/** Cuts `text` into sentences and looks for the question in each. */
+/** What was read for a question, by text: ranking, coverage and quotations read the same passages. */
+const known = new WeakMap<Question, Map<string, ReadText>>();
+
+/** Cuts `text` into sentences and looks for the question in each; once for a question and text. */
 export function readText(question: Question, text: string): ReadText {
+  const ofQuestion = known.get(question) ?? new Map<string, ReadText>();
+  known.set(question, ofQuestion);
+  const read = ofQuestion.get(text) ?? lookThrough(question, text);
+  ofQuestion.set(text, read);
+  return read;
+}
+
+function lookThrough(question: Question, text: string): ReadText {
   const spans = sentencesOf(text).slice(0, MAX_SENTENCES_READ);
   const found = question.findEach(text, spans);
   const sentences = spans.map(({ start, end }, index): ReadSentence => {
