@@ -14,7 +14,12 @@ export interface Spender {
   readonly at: Date;
 }
 
-/** Hard limits of budgets, on the way of a call. */
+/**
+ * Hard limits of budgets, on the way of a call. A reservation only holds: what a call came to is told to the counters by
+ * its ledger rows, as each is recorded (`Costs.record`), on every budget that the row falls under. So a counter is the
+ * ledger's sum by construction, also for attempts at other models, for calls over a period's end, and for calls that
+ * began before the budget did. Whoever settles a reservation leaves budgets' counters out of the actuals.
+ */
 export interface BudgetGate {
   /**
    * The hard budgets that a call falls under, as demands on the group of its tenant; the same empty list for all others.
@@ -31,6 +36,8 @@ export interface BudgetGate {
    * the books even if this process is killed. Its ledger row ends the note.
    */
   noteUnderWay(call: CallUnderWay): void;
+  /** The call is over and has no ledger row, because no provider was asked. Of a call that was not noted: nothing happens. */
+  noteEnded(callId: string): void;
   /** How long a call may wait for room that others hold, milliseconds, and how many may wait at once. */
   readonly patience: { readonly ms: number; readonly waiters: number };
 }
