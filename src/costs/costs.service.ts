@@ -113,8 +113,8 @@ export function createCosts(deps: CostsDependencies) {
     canRecord: (): boolean => spool.hasRoom(),
 
     /** What these tokens would cost at that target now; null when it has no price. Used to hold budget for a call. */
-    estimate: (target: PricedTarget, usage: TokenUsage): bigint | null =>
-      catalogue.priceOf(target, clock.now())?.costOf(usage) ?? null,
+    estimate: (target: PricedTarget, usage: TokenUsage, tenantId?: string): bigint | null =>
+      catalogue.priceOf(target, clock.now(), tenantId)?.costOf(usage) ?? null,
 
     /**
      * Records a call that has ended, or an attempt of it that was not its last. Call it exactly once for each.
@@ -124,7 +124,7 @@ export function createCosts(deps: CostsDependencies) {
      */
     record(call: EndedCall, target: PricedTarget | null): Charge & { readonly written: Promise<void> } {
       const free = target === null || call.operation === 'count_tokens';
-      const found = free ? null : catalogue.priceOf(target, call.at);
+      const found = free ? null : catalogue.priceOf(target, call.at, call.tenantId);
       const costNanoUsd = free ? 0n : (found?.costOf(call.usage) ?? null);
       const pricing = free ? 'free' : costNanoUsd === null ? 'unpriced' : 'priced';
       const price = pricing === 'priced' ? found : null;

@@ -95,9 +95,10 @@ export function createLedgerStore(database: Database) {
       await sql`with given as (
           select * from jsonb_to_recordset(${`[${rows.join(',')}]`}::jsonb) as row (${sql.raw(columnTypes)})
         ), copied as (
-          insert into model_prices (id, version, provider, model, applies, components)
+          insert into model_prices (id, version, provider, model, applies, components, discount_id, discount_percent)
           select distinct on (price_id) price_id, price ->> 'version', price ->> 'provider', price ->> 'model',
-            nullif(price -> 'applies', 'null'), price -> 'components'
+            nullif(price -> 'applies', 'null'), price -> 'components',
+            (price -> 'discount' ->> 'id')::uuid, (price -> 'discount' ->> 'percent')::numeric
           from given where price_id is not null
           order by price_id on conflict do nothing
         )

@@ -13,11 +13,16 @@ export function usdFromNano(nanoUsd: bigint): string {
 
 /**
  * The catalogue's prices are JavaScript numbers. Their shortest decimal form is what was written in the catalogue
- * (0.15 is 0.15), so that form is the price and no arithmetic is done on the number itself.
+ * (0.15 is 0.15), so that form is the price and no arithmetic is done on the number itself. Plain digits are taken as
+ * they are.
  * @returns plain digits without an exponent, such as `0.075`.
- * @throws RangeError when it is negative or not finite.
+ * @throws RangeError when it is negative, not finite, or a text that is not plain digits.
  */
-export function decimalOf(value: number): string {
+export function decimalOf(value: number | string): string {
+  if (typeof value === 'string') {
+    if (!/^\d+(\.\d+)?$/.test(value)) throw new RangeError(`${value} is not a price`);
+    return value;
+  }
   if (!Number.isFinite(value) || value < 0) throw new RangeError(`${value} is not a price`);
   const [mantissa = '0', exponent] = String(value).split('e');
   if (exponent === undefined) return mantissa;

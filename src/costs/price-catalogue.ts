@@ -13,8 +13,11 @@ export interface PricedTarget {
 export interface PriceCatalogue {
   /** Names the catalogue that prices come from, such as `genai-prices-0.1.8`. */
   readonly version: string;
-  /** @returns the price in force at that time, or null when the model has none: such a call is `unpriced`. */
-  priceOf(target: PricedTarget, at: Date): Price | null;
+  /**
+   * @param tenantId whose prices count; left out: everybody's.
+   * @returns the price in force at that time, or null when the model has none: such a call is `unpriced`.
+   */
+  priceOf(target: PricedTarget, at: Date, tenantId?: string): Price | null;
 }
 
 interface DatedPrice {

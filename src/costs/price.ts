@@ -1,10 +1,16 @@
 import { decimalOf, scaled } from './money.ts';
 import type { TokenUsage } from './usage.ts';
 
+/** US dollars per unit: a number as the catalogue writes it, or plain decimal digits. */
+type Dollars = number | string;
+
 /** A price as the catalogue states it: flat, or with steps by the size of the whole prompt. US dollars per unit. */
 export type CataloguePrice =
-  | number
-  | { readonly base: number; readonly tiers: readonly { readonly start: number; readonly price: number }[] };
+  | Dollars
+  | {
+      readonly base: Dollars;
+      readonly tiers: readonly { readonly start: number; readonly price: Dollars }[];
+    };
 
 /** The catalogue's prices of one model by its own names (`input_mtok`, …). */
 export type CataloguePrices = Readonly<Record<string, CataloguePrice | undefined>>;
@@ -46,12 +52,28 @@ export interface PriceIdentity {
   readonly applies: unknown;
 }
 
+/** What is taken off a price. */
+export interface Discount {
+  readonly id: string;
+  /** Per cent as a decimal with at most four places, above 0 and at most 100. */
+  readonly percent: string;
+}
+
+const percentPlaces = 4;
+/** 100 % in units of the last of those places. */
+const wholeDiscount = 1_000_000n;
+
 /**
  * Rules, as the catalogue's own calculation has them: a class without a price of its own is charged as the class it is
- * part of; a step applies to all tokens of a call whose whole input is above its start.
- * @throws RangeError on a price that is negative or not finite.
+ * part of; a step applies to all tokens of a call whose whole input is above its start. A discount is taken off the exact
+ * sum, before the one rounding.
+ * @throws RangeError on a price that is negative or not finite, or a discount above 100 %.
  */
-export function createPrice(identity: PriceIdentity, prices: CataloguePrices): Price {
+export function createPrice(
+  identity: PriceIdentity,
+  prices: CataloguePrices,
+  discount: Discount | null = null,
+): Price {
   const perToken = (key: string) => stepPrice(prices[`${key}_mtok`], placesPerMillion);
   const input = perToken('input');
   const cachedRead = perToken('cache_read') ?? input;
@@ -68,16 +90,26 @@ export function createPrice(identity: PriceIdentity, prices: CataloguePrices): P
   const request = stepPrice(prices.requests_kcount, placesPerThousand);
 
   const { version, provider, model, index, applies } = identity;
-  const id = `${version}:${provider}:${model}:${index}`;
+  const listed = `${version}:${provider}:${model}:${index}`;
+  const id = discount === null ? listed : `${listed}:discount-${discount.id}`;
+  const toNano = discount === null ? roundedToNano : discounted(discount);
   return {
     id,
     version,
-    json: JSON.stringify({ id, version, provider, model, applies, components: components(prices) }),
+    json: JSON.stringify({
+      id,
+      version,
+      provider,
+      model,
+      applies,
+      components: components(prices),
+      ...(discount === null ? {} : { discount }),
+    }),
     costOf(usage) {
       const size = usage.inputTokens;
       if (isPlain(usage) && input && output) {
         const atto = BigInt(size) * at(input, size) + BigInt(usage.outputTokens) * at(output, size);
-        return (atto + (request === undefined ? 0n : at(request, size)) + attoPerNano / 2n) / attoPerNano;
+        return toNano(request === undefined ? atto : atto + at(request, size));
       }
       const i = splitInput(usage);
       const o = splitOutput(usage);
@@ -101,9 +133,20 @@ export function createPrice(identity: PriceIdentity, prices: CataloguePrices): P
         if (price === undefined) return null;
         atto += BigInt(tokens) * at(price, size);
       }
-      return (atto + attoPerNano / 2n) / attoPerNano;
+      return toNano(atto);
     },
   };
+}
+
+function roundedToNano(atto: bigint): bigint {
+  return (atto + attoPerNano / 2n) / attoPerNano;
+}
+
+function discounted({ percent }: Discount): (atto: bigint) => bigint {
+  const kept = wholeDiscount - scaled(percent, percentPlaces);
+  if (kept < 0n) throw new RangeError(`a discount of ${percent} % is more than the price`);
+  const divisor = attoPerNano * wholeDiscount;
+  return (atto) => (atto * kept + divisor / 2n) / divisor;
 }
 
 /** Most calls have only plain tokens, and are charged without taking the classes apart. */
@@ -166,8 +209,8 @@ function splitOutput(usage: TokenUsage) {
 
 function stepPrice(price: CataloguePrice | undefined, places: number): StepPrice | undefined {
   if (price === undefined) return undefined;
-  const exact = (value: number) => scaled(decimalOf(value), places);
-  if (typeof price === 'number') return { base: exact(price), steps: [] };
+  const exact = (value: Dollars) => scaled(decimalOf(value), places);
+  if (typeof price !== 'object') return { base: exact(price), steps: [] };
   const steps = price.tiers.map((tier) => ({ above: tier.start, price: exact(tier.price) }));
   return { base: exact(price.base), steps: steps.sort((a, b) => a.above - b.above) };
 }
@@ -176,7 +219,7 @@ function stepPrice(price: CataloguePrice | undefined, places: number): StepPrice
 function components(prices: CataloguePrices) {
   const shown = Object.entries(prices).flatMap(([name, price]) => {
     if (price === undefined) return [];
-    if (typeof price === 'number') return [[name, decimalOf(price)]];
+    if (typeof price !== 'object') return [[name, decimalOf(price)]];
     const tiers = price.tiers.map((tier) => ({ start: tier.start, price: decimalOf(tier.price) }));
     return [[name, { base: decimalOf(price.base), tiers }]];
   });

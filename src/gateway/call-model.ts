@@ -38,7 +38,7 @@ export interface CallModelDependencies {
   /** False when a call's ledger row could not be kept safe. */
   readonly canRecord: () => boolean;
   /** What the call's tokens would cost at most, nano-dollars; null without a price. */
-  readonly estimate: (target: Target, usage: typeof noUsage) => bigint | null;
+  readonly estimate: (target: Target, usage: typeof noUsage, tenantId: string) => bigint | null;
   /** The event, empty line included, that ends a stream of this dialect with an error. */
   readonly describeError: (dialect: DialectName, error: AppError, correlationId: string) => string;
   /** Told of each step as a call takes it; for the test that proves that every route takes them all. */
@@ -119,8 +119,8 @@ export function createCallModel(deps: CallModelDependencies) {
       );
     }
     const first = resolution.tiers[0]?.[0];
-    const estimate = first ? deps.estimate(first, expectedUsage(call)) : null;
     const { tenantId } = call.caller.principal;
+    const estimate = first ? deps.estimate(first, expectedUsage(call), tenantId) : null;
     const { cancellation } = call;
     return deps.inFlight.reserve(
       {

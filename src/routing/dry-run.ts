@@ -155,7 +155,7 @@ function explained(
 ): ExplainedTarget {
   const way = deps.wayTo(target, dialect);
   const share = target.weight / tier.reduce((total, { weight }) => total + weight, 0);
-  const estimatedNanoUsd = deps.knowledge.estimate(target, facts.usage());
+  const estimatedNanoUsd = deps.knowledge.estimate(target, facts.usage(), facts.tenantId);
   const latencyMs = deps.knowledge.latencyMs(target);
   const numbers: Record<Strategy, ExplainedTarget['decidedBy']> = {
     priority: { number: 'position', value: String(tier.indexOf(target) + 1) },

@@ -20,8 +20,8 @@ export type PreferredTier = 'economical';
 export interface TargetKnowledge {
   /** Running mean of the time to the first token, milliseconds; null while none is known. */
   latencyMs(target: Target): number | null;
-  /** What these tokens would cost there, nano-dollars; null without a price. */
-  estimate(target: Target, usage: TokenUsage): bigint | null;
+  /** What these tokens would cost the tenant there, nano-dollars; null without a price. */
+  estimate(target: Target, usage: TokenUsage, tenantId: string): bigint | null;
 }
 
 /** Share of calls that try a target first whose latency nobody knows yet. */
@@ -90,7 +90,7 @@ function tierInOrder(
 /** @returns a sorted copy: cheapest first, those without a price last. */
 export function byCost(tier: readonly Target[], facts: CallFacts, { estimate }: TargetKnowledge): Target[] {
   const usage = facts.usage();
-  return sorted(tier, (target) => estimate(target, usage));
+  return sorted(tier, (target) => estimate(target, usage, facts.tenantId));
 }
 
 /** @returns a sorted copy: fastest first, those that nobody knows last. */
