@@ -51,6 +51,17 @@ describe('the configuration', () => {
     expect(message).not.toMatch(/hunter2|c2hvcnQ|not-long/);
   });
 
+  it('takes proxies by address and by range, and nothing else for one', () => {
+    const config = loadConfig({ GATEHOUSE_TRUSTED_PROXIES: '10.0.0.0/8, 2001:db8::/32,192.0.2.1' });
+    expect(config.trustedProxies).toEqual(['10.0.0.0/8', '2001:db8::/32', '192.0.2.1']);
+    expect(loadConfig({}).trustedProxies).toEqual([]);
+    for (const wrong of ['10.0.0.0/33', 'proxy.internal', '10.0.0.1,', '10.0.0.1 10.0.0.2', 'true']) {
+      expect(problemsOf({ GATEHOUSE_TRUSTED_PROXIES: wrong })).toMatch(
+        /GATEHOUSE_TRUSTED_PROXIES must be addresses and ranges .*for example GATEHOUSE_TRUSTED_PROXIES=10/,
+      );
+    }
+  });
+
   it('prefers the environment to the file, and treats an empty variable as absent', () => {
     const path = join(folder, 'gatehouse.yaml');
     writeFileSync(path, 'PORT: 9000\nGATEHOUSE_REGION: us\n');

@@ -9,6 +9,7 @@ import {
   providerVariables,
 } from './environment-providers.ts';
 import { AppError } from './errors.ts';
+import { ipRangeOf } from './ip-address.ts';
 
 /** The variables that Gatehouse reads, each with an example that is shown when it is wrong. */
 const examples: Record<string, string> = {
@@ -30,6 +31,7 @@ const examples: Record<string, string> = {
   GATEHOUSE_ADMIN_KEY: 'the output of: openssl rand -hex 24',
   GATEHOUSE_CONFIG: './gatehouse.yaml',
   GATEHOUSE_REGION: 'eu',
+  GATEHOUSE_TRUSTED_PROXIES: '10.0.0.0/8, 2001:db8::/32',
   GATEHOUSE_DRAIN_SECONDS: '5',
   GATEHOUSE_SHUTDOWN_SECONDS: '30',
   GATEHOUSE_URL: 'http://127.0.0.1:8080',
@@ -49,6 +51,12 @@ const wholeNumber = (least: number, most: number) =>
     .transform(Number)
     .refine((n) => n >= least && n <= most, { message: `must be from ${least} to ${most}` });
 const key = z.string().trim().min(1, 'must not be empty');
+const addressRanges = z
+  .string()
+  .transform((text) => text.split(',').map((range) => range.trim()))
+  .refine((ranges) => ranges.length <= 1_000 && ranges.every((range) => ipRangeOf(range) !== null), {
+    message: 'must be addresses and ranges with commas between them, 1,000 at most',
+  });
 
 const schema = z.object({
   HOST: z.string().trim().min(1, 'must not be empty').default('127.0.0.1'),
@@ -76,6 +84,7 @@ const schema = z.object({
     .regex(/^[\x21-\x7e]+$/, 'must be printable ASCII without spaces')
     .optional(),
   GATEHOUSE_REGION: z.enum(['eu', 'us', 'apac']).default('eu'),
+  GATEHOUSE_TRUSTED_PROXIES: addressRanges.default([]),
   GATEHOUSE_DRAIN_SECONDS: wholeNumber(0, 600).default(5),
   GATEHOUSE_SHUTDOWN_SECONDS: wholeNumber(0, 3_600).default(30),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
@@ -127,6 +136,8 @@ export interface Config {
   readonly masterKey: Buffer | null;
   readonly adminKey: string | null;
   readonly region: 'eu' | 'us' | 'apac';
+  /** Addresses and ranges of proxies whose word on their clients' addresses counts. */
+  readonly trustedProxies: readonly string[];
   readonly drainMs: number;
   readonly shutdownMs: number;
   readonly logLevel: string;
@@ -188,6 +199,7 @@ export function loadConfig(environment: Environment = process.env): Config {
     masterKey: v.GATEHOUSE_MASTER_KEY ? Buffer.from(v.GATEHOUSE_MASTER_KEY, 'base64') : null,
     adminKey: v.GATEHOUSE_ADMIN_KEY ?? null,
     region: v.GATEHOUSE_REGION,
+    trustedProxies: v.GATEHOUSE_TRUSTED_PROXIES,
     drainMs: v.GATEHOUSE_DRAIN_SECONDS * 1000,
     shutdownMs: v.GATEHOUSE_SHUTDOWN_SECONDS * 1000,
     logLevel: v.LOG_LEVEL,
