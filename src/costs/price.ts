@@ -26,6 +26,8 @@ export interface Price {
    * @returns nano-dollars, rounded half up once; null when a class of tokens that was used has no price.
    */
   costOf(usage: TokenUsage): bigint | null;
+  /** @returns the same price with something taken off, under a name of its own. */
+  less(discount: Discount): Price;
 }
 
 /**
@@ -105,6 +107,7 @@ export function createPrice(
       components: components(prices),
       ...(discount === null ? {} : { discount }),
     }),
+    less: (further) => createPrice(identity, prices, further),
     costOf(usage) {
       const size = usage.inputTokens;
       if (isPlain(usage) && input && output) {
