@@ -37,7 +37,8 @@ export function nextTryInMs(
 export function retryAfterMs(header: string | undefined, now: Date): number | null {
   if (header === undefined) return null;
   const text = header.trim();
-  const ms = /^\d{1,9}$/.test(text) ? Number(text) * 1_000 : Date.parse(text) - now.getTime();
+  if (!/^\d{1,9}$|GMT$/.test(text)) return null;
+  const ms = text.endsWith('GMT') ? Date.parse(text) - now.getTime() : Number(text) * 1_000;
   if (!Number.isFinite(ms)) return null;
   return Math.min(Math.max(ms, 0), giveUpAfterMs);
 }

@@ -1,0 +1,53 @@
+import { createHmac } from 'node:crypto';
+import type { Random } from '../platform/random.ts';
+import type { OutgoingMessage, ToldEvent } from './outgoing-message.ts';
+
+const secretPrefix = 'whsec_';
+/** Standard Webhooks asks for 24 to 64 bytes. */
+const secretBytes = 32;
+
+/** A new signing secret in the form that receivers' libraries take. */
+export function newSigningSecret(random: Pick<Random, 'bytes'>): string {
+  return secretPrefix + random.bytes(secretBytes).toString('base64');
+}
+
+/**
+ * The event as Standard Webhooks has it (https://www.standardwebhooks.com): `webhook-id` is the event's id and the same at
+ * each try, `webhook-timestamp` the time of the try, `webhook-signature` an HMAC-SHA-256 of both and the body by each secret
+ * that is valid now.
+ */
+export function webhookMessage(
+  event: ToldEvent,
+  url: string,
+  signingSecrets: readonly string[],
+  now: Date,
+): OutgoingMessage {
+  const body = JSON.stringify({
+    id: event.id,
+    type: event.kind,
+    timestamp: event.occurred_at.toISOString(),
+    tenant_id: event.tenant_id,
+    data: {
+      severity: event.severity,
+      title: event.title,
+      text: event.text,
+      subject: event.subject,
+      resolves: event.resolves,
+      details: event.data,
+    },
+  });
+  const timestamp = String(Math.floor(now.getTime() / 1_000));
+  const signature = signingSecrets
+    .map((secret) => `v1,${signatureOf(secret, `${event.id}.${timestamp}.${body}`)}`)
+    .join(' ');
+  return {
+    url,
+    headers: { 'webhook-id': event.id, 'webhook-timestamp': timestamp, 'webhook-signature': signature },
+    body,
+  };
+}
+
+function signatureOf(secret: string, content: string): string {
+  const key = Buffer.from(secret.slice(secretPrefix.length), 'base64');
+  return createHmac('sha256', key).update(content).digest('base64');
+}
