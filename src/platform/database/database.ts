@@ -20,8 +20,9 @@ export interface Database {
   /**
    * Runs `work` in one transaction as the application role, with row-level security set to the scope. This is the
    * only way tenant data is read or written for a caller. Rolled back whole when `work` throws.
+   * @param reading `one_snapshot`: every statement sees the database as it was at the first one (repeatable read).
    */
-  inTenant<T>(scope: DatabaseScope, work: (tx: Tx) => Promise<T>): Promise<T>;
+  inTenant<T>(scope: DatabaseScope, work: (tx: Tx) => Promise<T>, reading?: 'one_snapshot'): Promise<T>;
   /**
    * Queries as the owner role, which sees every tenant: for migrations, snapshots, the ledger's writer and jobs.
    * Never for something a caller of one tenant asked for.
@@ -94,11 +95,14 @@ export function createDatabase(settings: DatabaseSettings): Database {
 
   return {
     platform,
-    inTenant: (scope, work) =>
-      application.transaction().execute(async (tx) => {
+    inTenant: (scope, work, reading) => {
+      const transaction = application.transaction();
+      const isolated = reading === undefined ? transaction : transaction.setIsolationLevel('repeatable read');
+      return isolated.execute(async (tx) => {
         await enter(tx, scope);
         return work(tx);
-      }),
+      });
+    },
     async ping() {
       const before = settings.nowMs();
       const { rows } = await sql<{

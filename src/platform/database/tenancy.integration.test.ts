@@ -53,7 +53,7 @@ describe('tenancy in the database', () => {
         and c.relkind in ('r', 'p', 'v', 'm') and not c.relrowsecurity
         and has_table_privilege('gatehouse_app', c.oid, 'select, insert, update, delete')
       order by 1`);
-    expect(rows.map((row) => row.name)).toEqual(['model_prices']);
+    expect(rows.map((row) => row.name)).toEqual(['cost_rollup_horizon', 'model_prices']);
   });
 
   it('the application role owns nothing, is nobody special and cannot bypass row-level security', async () => {
