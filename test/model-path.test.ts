@@ -27,6 +27,7 @@ import {
 } from '../src/routing/index.ts';
 import { createSimulator, type Simulator } from '../tools/simulator/server.ts';
 import { createTestDatabase, type TestDatabase } from './harness/database.ts';
+import { openDoors } from './harness/open-doors.ts';
 
 /** The whole model path as its users meet it, with a real database: by HTTP from a provider's set-up to the bill. */
 const newId = createIds(clock, systemRandom);
@@ -70,6 +71,7 @@ beforeAll(async () => {
     routing,
     health: targetHealth,
     costs,
+    reservations: openDoors(),
     clock,
     newId,
     random: systemRandom,
@@ -104,7 +106,15 @@ afterAll(async () => {
 /** In place of keys: the token is the role. An owner acts in the tenant. */
 function principalOf(role: Role): Principal {
   return {
-    tenant: { id: tenantId, slug: 'acme', name: 'Acme', tier: 'starter', region: 'eu', status: 'active', timeZone: 'UTC' },
+    tenant: {
+      id: tenantId,
+      slug: 'acme',
+      name: 'Acme',
+      tier: 'starter',
+      region: 'eu',
+      status: 'active',
+      timeZone: 'UTC',
+    },
     tenantId,
     keyId: `key-of-${role}`,
     userId: null,

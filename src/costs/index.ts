@@ -1,3 +1,4 @@
+export type { BudgetGate, CallUnderWay, OutputSizes, Spender } from './budgets/budget-gate.ts';
 export { costsRoutes } from './costs.routes.ts';
 export { type Charge, type Costs, createCosts, type EndedCall } from './costs.service.ts';
 export { estimateTokens, estimateTokensOfBytes } from './estimate-tokens.ts';

@@ -10,6 +10,7 @@ import type { Clock } from '../platform/clock.ts';
 import type { ErrorCode } from '../platform/errors.ts';
 import type { NewId } from '../platform/ids.ts';
 import type { Target } from '../routing/index.ts';
+import type { HeldCall } from './held-call.ts';
 import type { GeneratedBy, ModelCall, ReplyFacts } from './model-call.ts';
 import type { Outcome } from './outcome.ts';
 
@@ -64,11 +65,14 @@ export class CallAccount {
   upstreamMs = 0;
   firstTokenMs: number | null = null;
   settled: SettledCall | null = null;
+  /** What limits and budgets hold for it; null while nothing is reserved. */
+  held: HeldCall | null = null;
   readonly route: string | null;
   readonly startedMs: number;
   readonly #deps: AccountDependencies;
   readonly #call: ModelCall;
-  readonly #at: Date;
+  /** When the call began: the time of its ledger row. */
+  readonly at: Date;
   #attemptAt: Date;
   #attemptStartedMs = 0;
   #last: EndedAttempt | null = null;
@@ -77,8 +81,8 @@ export class CallAccount {
     this.#deps = deps;
     this.#call = call;
     this.route = route;
-    this.#at = deps.clock.now();
-    this.#attemptAt = this.#at;
+    this.at = deps.clock.now();
+    this.#attemptAt = this.at;
     this.startedMs = deps.clock.monotonicMs();
   }
 
@@ -98,6 +102,7 @@ export class CallAccount {
     this.facts = null;
     this.mayBeCharged = false;
     this.#last = null;
+    this.held?.sends(target);
   }
 
   /** The attempt has ended. Whether it was the last one is not known yet. */
@@ -118,14 +123,16 @@ export class CallAccount {
     const { target } = this;
     if (this.settled !== null || target === null || this.attempts === 0) return;
     const durationMs = this.sinceStartMs();
-    const { written, settled } = this.#record(target, ending, {
+    const { written, settled, estimated } = this.#record(target, ending, {
       id: this.#call.id,
-      at: this.#at,
+      at: this.at,
       final: true,
       durationMs,
       firstTokenMs: this.firstTokenMs,
     });
     this.settled = settled;
+    if (ending.status === 'ok' && !estimated) this.held?.learn(target, settled.usage.outputTokens);
+    this.held?.settle();
     this.#deps.observe(this.#call, this, ending, settled, durationMs);
     await written;
   }
@@ -140,7 +147,7 @@ export class CallAccount {
       {
         ...this.#common({ status: 'ok', errorCode: null }),
         id: this.#call.id,
-        at: this.#at,
+        at: this.at,
         attempt: 0,
         final: true,
         provider: by.provider,
@@ -156,6 +163,7 @@ export class CallAccount {
       },
       null,
     );
+    this.held?.settle();
     await written;
   }
 
@@ -177,7 +185,7 @@ export class CallAccount {
     target: Target,
     ending: Ending,
     own: Pick<EndedCall, 'id' | 'at' | 'final' | 'durationMs' | 'firstTokenMs'>,
-  ): { settled: SettledCall; written: Promise<void> } {
+  ): { settled: SettledCall; estimated: boolean; written: Promise<void> } {
     const { usage, estimated } = this.#usage();
     const { written, ...charge } = this.#deps.record(
       {
@@ -195,7 +203,8 @@ export class CallAccount {
       },
       target,
     );
-    return { settled: { ...charge, usage }, written };
+    this.held?.used(usage);
+    return { settled: { ...charge, usage }, estimated, written };
   }
 
   #common({ status, errorCode }: Ending) {

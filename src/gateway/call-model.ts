@@ -5,13 +5,13 @@ import { AppError, type ErrorCode } from '../platform/errors.ts';
 import { onlyTarget, type Resolution, type Routing, type Target } from '../routing/index.ts';
 import { StreamBroken } from './answer-of.ts';
 import { type AccountDependencies, CallAccount, type Ending, type SettledCall } from './call-account.ts';
-import { choiceFacts, expectedUsage } from './choice-facts.ts';
+import { choiceFacts } from './choice-facts.ts';
+import type { HeldCall } from './held-call.ts';
 import type { GatewayHooks } from './hooks.ts';
-import type { InFlight, Reservation } from './in-flight.ts';
 import type { Answer, DialectName, ModelCall, StreamSink, WholeAnswer } from './model-call.ts';
 import { RecordedStream } from './recorded-stream.ts';
 import { replay } from './replay.ts';
-import type { Timeouts } from './resilience/timeouts.ts';
+import type { ReserveCall } from './reserve-call.ts';
 import type { TryTargets } from './try-targets.ts';
 
 /** The steps of a call, in the order in which every call takes them. */
@@ -31,14 +31,11 @@ export type Step = (typeof steps)[number];
 export interface CallModelDependencies {
   readonly routing: Pick<Routing, 'resolve' | 'targetsOf'>;
   readonly hooks: GatewayHooks;
-  readonly inFlight: InFlight;
+  readonly reserveCall: ReserveCall;
   readonly tryTargets: TryTargets;
-  readonly timeouts: Pick<Timeouts, 'ofCall'>;
   readonly accounts: AccountDependencies;
   /** False when a call's ledger row could not be kept safe. */
   readonly canRecord: () => boolean;
-  /** What the call's tokens would cost at most, nano-dollars; null without a price. */
-  readonly estimate: (target: Target, usage: typeof noUsage, tenantId: string) => bigint | null;
   /** The event, empty line included, that ends a stream of this dialect with an error. */
   readonly describeError: (dialect: DialectName, error: AppError, correlationId: string) => string;
   /** Told of each step as a call takes it; for the test that proves that every route takes them all. */
@@ -63,8 +60,10 @@ export function createCallModel(deps: CallModelDependencies) {
   async function callModel(call: ModelCall, sink: StreamSink): Promise<AnsweredCall> {
     const resolution = authorise(call);
     await guardInput(call);
-    const reservation = reserve(call, resolution);
     const account = new CallAccount(deps.accounts, call, resolution.route);
+    const reserving = reserve(call, resolution, account);
+    const held = reserving instanceof Promise ? await reserving : reserving;
+    account.held = held;
     let turn: CacheTurn | null = null;
     try {
       const opened = lookInCache(call, resolution);
@@ -92,7 +91,7 @@ export function createCallModel(deps: CallModelDependencies) {
       throw error;
     } finally {
       turn?.release();
-      reservation.release();
+      held.release();
     }
   }
 
@@ -107,7 +106,11 @@ export function createCallModel(deps: CallModelDependencies) {
     return hooks.guardInput?.(call);
   }
 
-  function reserve(call: ModelCall, resolution: Resolution): Reservation {
+  function reserve(
+    call: ModelCall,
+    resolution: Resolution,
+    account: CallAccount,
+  ): HeldCall | Promise<HeldCall> {
     deps.onStep?.('reserve', call);
     if (!deps.canRecord()) {
       throw new AppError(
@@ -118,19 +121,7 @@ export function createCallModel(deps: CallModelDependencies) {
         },
       );
     }
-    const first = resolution.tiers[0]?.[0];
-    const { tenantId } = call.caller.principal;
-    const estimate = first ? deps.estimate(first, expectedUsage(call), tenantId) : null;
-    const { cancellation } = call;
-    return deps.inFlight.reserve(
-      {
-        tenantId,
-        requestBytes: call.request.bytes.length,
-        totalMs: deps.timeouts.ofCall(resolution),
-        cancellation,
-      },
-      estimate,
-    );
+    return deps.reserveCall(call, resolution, account.at);
   }
 
   function lookInCache(call: ModelCall, resolution: Resolution) {

@@ -12,7 +12,9 @@ import type { GatewayHooks } from './hooks.ts';
 import { heartbeatMs, type OpenReplies } from './http-reply.ts';
 import { createInFlight, defaultInFlightBounds, type InFlightBounds } from './in-flight.ts';
 import { createInProcessModels, type InProcessModels } from './in-process.ts';
+import { nothingLimited } from './nothing-limited.ts';
 import { createUpstream } from './providers/upstream.ts';
+import { createReserveCall, type Reservations } from './reserve-call.ts';
 import { Deadlines } from './resilience/deadlines.ts';
 import { createResilienceMetrics } from './resilience/resilience-metrics.ts';
 import { createRetryBudget, defaultRetryBudget, type RetryBudgetRules } from './resilience/retry-budget.ts';
@@ -24,6 +26,8 @@ export interface GatewayDependencies {
   /** What is known of targets; routing chooses by it, too. */
   readonly health: TargetHealth;
   readonly costs: Pick<Costs, 'canRecord' | 'estimate' | 'record'>;
+  /** Limits and budgets that calls must fit. */
+  readonly reservations?: Reservations;
   readonly clock: Clock;
   readonly newId: NewId;
   readonly random: Pick<Random, 'fraction'>;
@@ -75,12 +79,18 @@ export function createGateway(deps: GatewayDependencies): Gateway {
   const callModel = createCallModel({
     routing,
     hooks: deps.hooks ?? {},
-    inFlight,
+    reserveCall: createReserveCall({
+      reservations: deps.reservations ?? nothingLimited,
+      inFlight,
+      timeouts,
+      estimate: costs.estimate,
+      clock,
+      newId,
+      random: deps.random,
+    }),
     tryTargets,
-    timeouts,
     accounts: { clock, newId, record: costs.record, ...createCallMetrics(deps.metrics, inFlight) },
     canRecord: costs.canRecord,
-    estimate: costs.estimate,
     describeError: deps.describeError,
     ...(deps.onStep ? { onStep: deps.onStep } : {}),
   });

@@ -3,7 +3,7 @@ import type { FastifyReply } from '../platform/api.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { AnsweredCall } from './call-model.ts';
 import type { Cancellation } from './cancellation.ts';
-import type { GeneratedBy, StreamSink, WholeAnswer } from './model-call.ts';
+import type { Entry, GeneratedBy, StreamSink, WholeAnswer } from './model-call.ts';
 
 /** Silence on a stream after which a comment keeps proxies on the way from closing it. */
 export const heartbeatMs = 15_000;
@@ -18,7 +18,9 @@ export type OpenReplies = Set<HttpReply>;
  * The caller's side of a call over HTTP: whole answers go through the server's reply, streams straight to the socket,
  * so that a slow reader holds the provider back and never fills memory. Ends the call when the client leaves.
  */
-export class HttpReply implements StreamSink {
+export class HttpReply implements StreamSink, Entry {
+  readonly ip: string;
+  readonly weight = 1;
   readonly #reply: FastifyReply;
   readonly #cancellation: Cancellation;
   readonly #clock: Pick<Clock, 'monotonicMs'>;
@@ -33,6 +35,7 @@ export class HttpReply implements StreamSink {
     replies: OpenReplies,
     clock: Pick<Clock, 'monotonicMs'>,
   ) {
+    this.ip = reply.request.clientNetwork;
     this.#reply = reply;
     this.#cancellation = cancellation;
     this.#clock = clock;
@@ -42,6 +45,11 @@ export class HttpReply implements StreamSink {
       // Without effect once the call has ended.
       cancellation.cancel('client');
     });
+  }
+
+  decided(headers: Readonly<Record<string, string>>): void {
+    this.#reply.request.limitsDecided = true;
+    this.#reply.headers(headers);
   }
 
   open(head: Pick<WholeAnswer, 'contentType' | 'headers' | 'generatedBy'>, resume: () => void): void {

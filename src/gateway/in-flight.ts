@@ -23,17 +23,12 @@ export interface Reservation {
 }
 
 export interface InFlight {
-  /**
-   * @param estimate nano-dollars that the call is expected to cost; null when its model has no price.
-   * @throws AppError `overloaded` when a bound is reached.
-   */
-  reserve(call: ReservedCall, estimate: bigint | null): Reservation;
+  /** @throws AppError `overloaded` when a bound is reached. */
+  reserve(call: ReservedCall): Reservation;
   /** Ends the calls that have gone on for longer than they may. */
   endOverdue(): void;
   /** Ends every call. */
   endAll(reason: CancelReason): void;
-  /** What is held at the moment: nano-dollars of one tenant. */
-  heldNanoUsd(tenantId: string): bigint;
   calls(): number;
 }
 
@@ -50,59 +45,45 @@ export interface InFlightDependencies {
   readonly clock: Pick<Clock, 'monotonicMs'>;
 }
 
-interface Held {
-  calls: number;
-  nanoUsd: bigint;
-}
-
 const retryAfterSeconds = 1;
 
-/**
- * Counts calls in flight and what they are expected to cost, per tenant and together. Limits and budgets will decide
- * in this same step, before anything is sent.
- */
+/** Counts calls in flight per tenant and together, and what they keep in memory, for the sake of this process. */
 export function createInFlight({ bounds, clock }: InFlightDependencies): InFlight {
-  const tenants = new Map<string, Held>();
+  const tenants = new Map<string, number>();
   const holds = new Set<Hold>();
   let bytes = 0;
 
   class Hold implements Reservation {
     readonly call: ReservedCall;
-    readonly nanoUsd: bigint;
     readonly dueMs: number;
-    constructor(call: ReservedCall, nanoUsd: bigint) {
+    constructor(call: ReservedCall) {
       this.call = call;
-      this.nanoUsd = nanoUsd;
       this.dueMs = clock.monotonicMs() + call.totalMs;
     }
     release(): void {
       if (!holds.delete(this)) return;
       bytes -= this.call.requestBytes;
-      const tenant = tenants.get(this.call.tenantId);
-      if (!tenant) return;
-      tenant.calls--;
-      tenant.nanoUsd -= this.nanoUsd;
-      if (tenant.calls === 0) tenants.delete(this.call.tenantId);
+      const left = (tenants.get(this.call.tenantId) ?? 1) - 1;
+      if (left === 0) tenants.delete(this.call.tenantId);
+      else tenants.set(this.call.tenantId, left);
     }
   }
 
   return {
-    reserve(call, estimate) {
+    reserve(call) {
       const { tenantId, requestBytes } = call;
-      const tenant = tenants.get(tenantId) ?? { calls: 0, nanoUsd: 0n };
+      const ofTenant = tenants.get(tenantId) ?? 0;
       if (holds.size >= bounds.calls) throw overloaded(`${bounds.calls} model calls are going on here`);
-      if (tenant.calls >= bounds.callsPerTenant) {
+      if (ofTenant >= bounds.callsPerTenant) {
         throw overloaded(`${bounds.callsPerTenant} model calls of this tenant are going on`);
       }
       if (bytes + requestBytes > bounds.requestBytes) {
         throw overloaded('the requests in flight are too large together');
       }
-      const hold = new Hold(call, estimate ?? 0n);
+      const hold = new Hold(call);
       holds.add(hold);
       bytes += requestBytes;
-      tenant.calls++;
-      tenant.nanoUsd += hold.nanoUsd;
-      tenants.set(tenantId, tenant);
+      tenants.set(tenantId, ofTenant + 1);
       return hold;
     },
     endOverdue() {
@@ -114,7 +95,6 @@ export function createInFlight({ bounds, clock }: InFlightDependencies): InFligh
     endAll(reason) {
       for (const hold of holds) hold.call.cancellation.cancel(reason);
     },
-    heldNanoUsd: (tenantId) => tenants.get(tenantId)?.nanoUsd ?? 0n,
     calls: () => holds.size,
   };
 }

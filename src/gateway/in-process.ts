@@ -87,7 +87,11 @@ export function createInProcessModels(deps: {
     if (caller.signal?.aborted) onAbort();
     caller.signal?.addEventListener('abort', onAbort, { once: true });
     try {
-      return await deps.callModel({ id: deps.newId(), caller, cancellation, madeFor: caller.madeFor ?? forNothing, ...asked }, sink);
+      const madeFor = caller.madeFor ?? forNothing;
+      return await deps.callModel(
+        { id: deps.newId(), caller, cancellation, madeFor, entry: null, ...asked },
+        sink,
+      );
     } finally {
       caller.signal?.removeEventListener('abort', onAbort);
     }

@@ -12,5 +12,6 @@ export type {
 } from './in-process.ts';
 export type { Answer, Caller, DialectName, GeneratedBy, ModelCall, WholeAnswer } from './model-call.ts';
 export { wayTo } from './providers/way-to.ts';
+export type { Reservations } from './reserve-call.ts';
 export type { RetryBudgetRules } from './resilience/retry-budget.ts';
 export { defaultTimeouts, type GatewayTimeouts } from './resilience/timeouts.ts';

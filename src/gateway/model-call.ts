@@ -31,6 +31,17 @@ export interface ModelCall {
   readonly prefer?: PreferredTier | undefined;
   readonly cancellation: Cancellation;
   readonly madeFor: MadeFor;
+  /** Null for a call in this process, on behalf of a request that was counted when it came in, or of the platform. */
+  readonly entry: Entry | null;
+}
+
+/** The request over HTTP that a call is, as limits of requests see it. */
+export interface Entry {
+  /** The caller's network. */
+  readonly ip: string;
+  readonly weight: number;
+  /** Limits have decided, so the request counts once: these headers tell of it, whatever becomes of the call. */
+  decided(headers: Readonly<Record<string, string>>): void;
 }
 
 /** What a call is made for, as its caller says; costs are broken down and budgets set by it. */

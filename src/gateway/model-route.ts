@@ -56,7 +56,11 @@ export function addModelRoute(api: Api, deps: ModelRouteDependencies, route: Mod
     route.path,
     {
       bodyLimit,
-      config: { access: { permission: 'models:call' }, dialect: route.dialect.name },
+      config: {
+        access: { permission: 'models:call' },
+        limits: { as: 'call' },
+        dialect: route.dialect.name,
+      },
       // The schema documents what we look at; the bytes are checked by the dialect, whose errors its clients understand.
       validatorCompiler: () => () => true,
       schema: {
@@ -93,6 +97,7 @@ async function answer(
         headers: request.headers,
         cancellation,
         madeFor: madeForOf(request.headers),
+        entry: output,
       },
       output,
     );

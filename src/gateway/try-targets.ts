@@ -59,12 +59,21 @@ export function createTryTargets(deps: TryTargetsDependencies): TryTargets {
       targets,
     );
     let last: Tried | null = null;
+    let noRoom: AppError | null = null;
     for (;;) {
       const next = plan.next();
       const step: Step | null = next instanceof Promise ? await next : next;
       if (step === null) break;
       if (last?.verdict.reason) metrics.wentOn(last.target, step.target, last.verdict.reason);
-      account.begin(step.target);
+      const refusing = roomFor(step.target, account);
+      const refused = refusing instanceof Promise ? await refusing : refusing;
+      if (refused !== null) {
+        noRoom ??= refused;
+        step.visit.end(passedOver.health);
+        plan.failed(passedOver, step.visit.key);
+        continue;
+      }
+      begin(step, account);
       const outcome = await attempt(deps, call, step.target, step.visit, account, sink, guard);
       const verdict = verdictOf(outcome, call.request.repeatable, nowMs);
       step.visit.end(verdict.health);
@@ -74,6 +83,7 @@ export function createTryTargets(deps: TryTargetsDependencies): TryTargets {
       plan.failed(verdict, step.visit.key);
     }
     if (last === null) {
+      if (noRoom !== null) throw noRoom;
       metrics.nothingToTry();
       throw nothingToTry(targets, plan.refusals());
     }
@@ -81,6 +91,21 @@ export function createTryTargets(deps: TryTargetsDependencies): TryTargets {
       throw cancelledError(call, last.target.provider.name);
     return answerOf(call, last.outcome, last.target);
   };
+
+  /** Whether limits and budgets have room for a target other than the one that was reserved for. */
+  function roomFor(target: Target, { held }: CallAccount): AppError | null | Promise<AppError | null> {
+    return held === null || held.covers(target) ? null : held.cover(target);
+  }
+
+  /** What cannot be noted must not be sent. */
+  function begin({ target, visit }: Step, account: CallAccount): void {
+    try {
+      account.begin(target);
+    } catch (error) {
+      visit.end(passedOver.health);
+      throw error;
+    }
+  }
 
   /** Ends early when the call does. */
   async function pauseOf(call: ModelCall, ms: number, account: CallAccount): Promise<void> {
@@ -94,6 +119,9 @@ export function createTryTargets(deps: TryTargetsDependencies): TryTargets {
     account.upstreamMs += account.sinceStartMs() - startedMs;
   }
 }
+
+/** A target that this call may not go to. */
+const passedOver: Verdict = { next: 'elsewhere', health: { kind: 'unknown' }, reason: null };
 
 /** Every target is known to fail, at its limit, full, or has keys that cannot be opened. */
 function nothingToTry(targets: readonly Target[], refusals: readonly Refusal[]): AppError {

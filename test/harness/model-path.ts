@@ -11,6 +11,7 @@ import {
   type GatewayTimeouts,
   type InFlightBounds,
   type ModelCall,
+  type Reservations,
   type RetryBudgetRules,
   type Step,
 } from '../../src/gateway/index.ts';
@@ -34,6 +35,8 @@ import {
   type Strategy,
   type TargetKnowledge,
 } from '../../src/routing/index.ts';
+
+import { openDoors } from './open-doors.ts';
 
 /** A ledger row as the spool holds it. */
 export type SpooledRow = Readonly<Record<string, unknown>>;
@@ -85,6 +88,8 @@ export interface ModelPathOptions {
   readonly spoolMaxBytes?: number;
   /** What routes of the strategy `least_latency` go by; nobody knows any when absent. */
   readonly latencyMs?: TargetKnowledge['latencyMs'];
+  /** Nothing is limited when absent. */
+  readonly reservations?: Reservations;
 }
 
 const tenantId = '01920000-0000-7000-8000-000000000001';
@@ -139,6 +144,7 @@ export async function startModelPath(options: ModelPathOptions): Promise<ModelPa
     routing,
     health,
     costs,
+    reservations: options.reservations ?? openDoors(),
     clock,
     newId,
     random: systemRandom,
@@ -201,7 +207,15 @@ function givenProvider([name, of]: [string, string | ProviderOfTest]): GivenProv
 
 function principalOfTest(): Principal {
   return {
-    tenant: { id: tenantId, slug: 'test', name: 'Test', tier: 'starter', region: 'eu', status: 'active', timeZone: 'UTC' },
+    tenant: {
+      id: tenantId,
+      slug: 'test',
+      name: 'Test',
+      tier: 'starter',
+      region: 'eu',
+      status: 'active',
+      timeZone: 'UTC',
+    },
     tenantId,
     keyId: 'key-of-test',
     userId: null,

@@ -39,6 +39,7 @@ import {
   routingRoutes,
 } from '../../src/routing/index.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
+import { openDoors } from './open-doors.ts';
 
 export interface RetrievalServer {
   readonly http: HttpServer;
@@ -145,6 +146,7 @@ export async function startRetrievalServer(
     routing,
     health: targetHealth,
     costs,
+    reservations: openDoors(),
     clock,
     newId,
     random: systemRandom,
