@@ -14,4 +14,5 @@ export type {
   Unknown,
   WindowDemand,
 } from './counters/counters.ts';
+export { createMemoryCounters, type MemoryCounters } from './counters/memory-counters.ts';
 export type { LimitedCall, LimitedRequest, LimitGate } from './limit-gate.ts';
