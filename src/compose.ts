@@ -29,11 +29,14 @@ import { type Clock, systemClock } from './platform/clock.ts';
 import type { Config } from './platform/config.ts';
 import { createDatabase } from './platform/database/database.ts';
 import { createNotifications } from './platform/database/notifications.ts';
+import { AppError } from './platform/errors.ts';
 import { createIds } from './platform/ids.ts';
+import { createInstances, type Instances } from './platform/instances.ts';
 import { createJobs } from './platform/jobs/index.ts';
 import type { Log } from './platform/log.ts';
 import { createMetrics } from './platform/metrics.ts';
 import { createFileObjects } from './platform/objects.ts';
+import { placeOf } from './platform/place.ts';
 import { type Random, systemRandom } from './platform/random.ts';
 import { createRedis } from './platform/redis.ts';
 import { createSecretBox } from './platform/secret-box.ts';
@@ -106,11 +109,27 @@ export async function compose(
   });
   const notifications = createNotifications(foundation.databaseUrl, clock, log);
   const objects = createFileObjects(join(foundation.dataDirectory, 'objects'), newId);
-  const jobs = createJobs({ url: foundation.databaseUrl, executorId: 'gatehouse', clock, log });
   const redis =
     config.redisUrl === null
       ? null
       : createRedis({ url: config.redisUrl, timeoutMs: config.redisTimeoutMs, clock, log });
+  const instances = createInstances({
+    url: foundation.databaseUrl,
+    id: instanceId,
+    place: placeOf(foundation.dataDirectory, newId),
+    version,
+    address: config.publicUrl,
+    redis,
+    clock,
+    log,
+  });
+  const jobs = createJobs({
+    url: foundation.databaseUrl,
+    executorId: instanceId,
+    living: instances.live,
+    clock,
+    log,
+  });
   const counter = (name: string, help: string) => new Counter({ name, help, registers: [metrics] });
 
   // Access
@@ -264,6 +283,7 @@ export async function compose(
       redis,
       dataDirectory: foundation.dataDirectory,
       canRecordUsage: costs.canRecord,
+      instances,
     }),
     history: createHealthHistory(database),
     clock,
@@ -271,7 +291,7 @@ export async function compose(
   });
 
   const http = await createHttp({
-    access,
+    access: { authenticate: whileServing(instances, access) },
     clock,
     newId,
     log,
@@ -298,12 +318,14 @@ export async function compose(
     settings: createPlatformSettings(database),
     masterKeyFingerprint: secretBox.fingerprint,
     async start() {
+      await redis?.start();
+      // Before anything is touched that another instance may be at work on.
+      await instances.start();
       await objects.clean();
       await access.start();
       await routing.start();
       await notifications.start();
       costs.start();
-      await redis?.start();
       cache.start();
       gateway.start();
       retrieval.start();
@@ -322,12 +344,22 @@ export async function compose(
       await retrieval.stop();
       await gateway.stop();
       await cache.stop();
-      await redis?.stop();
       await costs.stop();
       await health.stop();
       await access.stop();
       await notifications.stop();
+      await instances.stop();
+      await redis?.stop();
       await database.stop();
     },
+  };
+}
+
+/** An instance that may not serve beside another one takes no calls. */
+function whileServing(instances: Instances, { authenticate }: Access): Access['authenticate'] {
+  return (...given) => {
+    const problem = instances.problem();
+    if (problem !== null) throw new AppError('dependency_down', problem, { retryAfterSeconds: 1 });
+    return authenticate(...given);
   };
 }

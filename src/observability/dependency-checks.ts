@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { access, statfs } from 'node:fs/promises';
 import type { Database } from '../platform/database/database.ts';
+import type { Instances } from '../platform/instances.ts';
 import type { RedisLink } from '../platform/redis.ts';
 import type { HealthCheck } from './health.ts';
 
@@ -16,6 +17,7 @@ export function dependencyChecks(deps: {
   readonly dataDirectory: string;
   /** False when usage can no longer be kept safe until the database takes it. */
   readonly canRecordUsage: () => boolean;
+  readonly instances: Pick<Instances, 'problem' | 'rows'>;
 }): readonly HealthCheck[] {
   return [
     {
@@ -47,6 +49,16 @@ export function dependencyChecks(deps: {
       async probe() {
         if (!deps.canRecordUsage()) throw new Error('no room for more usage: is the database taking it?');
         return {};
+      },
+    },
+    {
+      name: 'instances',
+      essential: true,
+      async probe() {
+        const problem = deps.instances.problem();
+        if (problem !== null) throw new Error(problem);
+        const { length } = deps.instances.rows();
+        return { detail: length === 1 ? 'this one alone' : `${length} on this database` };
       },
     },
     ...(deps.redis === null ? [] : [redisCheck(deps.redis)]),

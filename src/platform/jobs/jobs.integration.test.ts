@@ -1,10 +1,11 @@
+import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { sql } from 'kysely';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { startChild, until } from '../../../test/harness/child.ts';
 import { createTestDatabase, type TestDatabase } from '../../../test/harness/database.ts';
-import { countingJob } from '../../../test/harness/jobs-process.ts';
+import { countingJob, instanceOf } from '../../../test/harness/jobs-process.ts';
 import { systemClock } from '../clock.ts';
 import { expectLosses } from '../database/expect-losses.ts';
 import { createLog } from '../log.ts';
@@ -231,6 +232,38 @@ describe('jobs', () => {
       expect(await stepsOf('killed')).toEqual(['one', 'two', 'two', 'three of 3']);
     } finally {
       await jobs.stop(5_000);
+    }
+  });
+
+  test('killed beside others that live, its job goes on at one of them, once', async () => {
+    const program = fileURLToPath(new URL('../../../test/harness/jobs-process.ts', import.meta.url));
+    const id = randomUUID();
+    const killed = startChild(program, [db.url, randomUUID(), 'orphan']);
+    await killed.said('in the second step');
+    const helper = startChild(program, [db.url, randomUUID(), 'helper']);
+    await helper.said('at work');
+    const instances = instanceOf(db.url, id);
+    await instances.start();
+    const jobs = createJobs({
+      url: db.url,
+      executorId: id,
+      living: instances.live,
+      clock: systemClock,
+      log: createLog('silent'),
+    });
+    const queue = jobs.register(countingJob(pool, async () => {}));
+    await jobs.start();
+    try {
+      // Others that look for what was left find that it is still being worked on.
+      await until(async () => instances.count() === 3);
+      expect(await stepsOf('orphan')).toEqual(['one', 'two']);
+      await killed.kill9();
+      expect(await ended(queue, 'count:orphan')).toBe('done');
+      expect(await stepsOf('orphan')).toEqual(['one', 'two', 'two', 'three of 3']);
+    } finally {
+      await jobs.stop(5_000);
+      await instances.stop();
+      await helper.kill9();
     }
   });
 

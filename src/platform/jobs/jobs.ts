@@ -6,6 +6,7 @@ import { AppError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { forgetFinishedJobs, type JobState, jobStates } from './job-records.ts';
 import { createLostJobs, type LostJobs } from './lost-jobs.ts';
+import { takeUpOrphanedJobs } from './orphaned-jobs.ts';
 
 /** What a finished step hands on, and so what is stored of it: ids and figures, never content. */
 export type StepResult = string | number | boolean | null | { readonly [name: string]: StepResult };
@@ -60,7 +61,7 @@ export interface JobQueue<Input extends StepResult> {
 export interface Jobs {
   /** Before `start`. */
   register<Input extends StepResult>(definition: JobDefinition<Input>): JobQueue<Input>;
-  /** Takes up at once what was running when this executor last ended, then works off the queues. */
+  /** Takes up at once what was running when processes that are no more ended, then works off the queues. */
   start(): Promise<void>;
   /** Takes nothing new, waits at most `timeoutMs` for what runs; the rest is taken up at the next start. */
   stop(timeoutMs: number): Promise<void>;
@@ -69,11 +70,14 @@ export interface Jobs {
 export interface JobsSettings {
   /** Connection string of the role that owns the schema. The application role gets no access to job records. */
   readonly url: string;
-  /**
-   * Names this process among those on the same database, the same after each restart: the work of a dead process is
-   * taken up by the next one of its name. Two live processes must not share a name.
-   */
+  /** Names this process among those on the same database. Two live processes must not share a name. */
   readonly executorId: string;
+  /**
+   * The names of all processes that live, this one's among them: what others were running when they ended, one that is
+   * left takes up within seconds. Those that live are known by their locks (`live_instances`) too. Absent: only a
+   * process of the same name takes up what one left.
+   */
+  readonly living?: () => readonly string[];
   readonly clock: Pick<Clock, 'now' | 'sleep'>;
   readonly log: Log;
 }
@@ -91,6 +95,8 @@ const poolMax = 6;
 const forgetEveryMs = 10 * 60_000;
 /** A job that was lost with its connection is taken up after two looks at most. */
 const lookForLostEveryMs = 5_000;
+/** That a process ended is known two or three seconds later; its jobs go on at the next look. */
+const lookForOrphansEveryMs = 1_000;
 
 /** The library keeps its state in the module, so there can only be one at work in a process. */
 let atWork = false;
@@ -133,6 +139,12 @@ export function createJobs(settings: JobsSettings): Jobs {
     if (count > 0) log.warn({ count }, 'jobs that were lost with a connection go on');
   };
 
+  const takeUpOrphaned = async () => {
+    if (!pool || !settings.living) return;
+    const count = await takeUpOrphanedJobs(pool, applicationVersion, settings.living());
+    if (count > 0) log.warn({ count }, 'jobs of a process that ended go on');
+  };
+
   return {
     register<Input extends StepResult>(definition: JobDefinition<Input>): JobQueue<Input> {
       if (pool) throw new Error(`${definition.name} is registered after the start`);
@@ -153,7 +165,8 @@ export function createJobs(settings: JobsSettings): Jobs {
       stopping = new AbortController();
       pool = openPool();
       try {
-        DBOS.setConfig(configuration(settings, pool));
+        const queues = definitions.map(({ definition }) => definition.name);
+        DBOS.setConfig({ ...configuration(settings, pool), listenQueues: queues });
         for (const { definition, bind } of definitions) bind(asWorkflow(definition, lostJobs));
         await DBOS.launch();
         for (const { definition } of definitions) {
@@ -178,6 +191,7 @@ export function createJobs(settings: JobsSettings): Jobs {
           forgetFinishedJobs(clock.now()),
         ),
         periodically(lookForLostEveryMs, 'jobs could not be looked after; trying again shortly', takeUpLost),
+        periodically(lookForOrphansEveryMs, 'jobs of others could not be looked after', takeUpOrphaned),
       ]);
     },
 
