@@ -19,7 +19,7 @@ const highestPrice = 1_000_000;
 /** Dollars as plain digits, exactly as they were given: a number of JSON is what its shortest decimal form says. */
 function dollars(places: number) {
   return z
-    .union([z.string(), z.number()], 'must be an amount in US dollars, such as "0.15"')
+    .union([z.string().max(40), z.number()], 'must be an amount in US dollars, such as "0.15"')
     .transform((value, context) => {
       const text = exactDecimal(value);
       const [, fraction = ''] = text?.split('.') ?? [];
@@ -92,7 +92,7 @@ export const overrideBody = z.strictObject({
 });
 
 const percent = z
-  .union([z.string(), z.number()], 'must be a percentage, such as "12.5"')
+  .union([z.string().max(40), z.number()], 'must be a percentage, such as "12.5"')
   .transform((value, context) => {
     const text = exactDecimal(value);
     const [, fraction = ''] = text?.split('.') ?? [];
