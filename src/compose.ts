@@ -15,7 +15,7 @@ import {
   createPriceCatalogue,
   estimateTokens,
 } from './costs/index.ts';
-import { type Caller, createGateway, wayTo } from './gateway/index.ts';
+import { type Caller, createGateway, nothingLimited, wayTo } from './gateway/index.ts';
 import { createHttp, type HttpServer, problemOf, streamError } from './http/index.ts';
 import { createKnowledge, createParser, type Documents, documentRoutes } from './knowledge/index.ts';
 import {
@@ -292,6 +292,8 @@ export async function compose(
 
   const http = await createHttp({
     access: { authenticate: whileServing(instances, access) },
+    limits: { gate: nothingLimited.limits, counters: nothingLimited.counters, weightOf: () => 1 },
+    trustedProxies: config.trustedProxies,
     clock,
     newId,
     log,

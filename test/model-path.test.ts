@@ -27,7 +27,7 @@ import {
 } from '../src/routing/index.ts';
 import { createSimulator, type Simulator } from '../tools/simulator/server.ts';
 import { createTestDatabase, type TestDatabase } from './harness/database.ts';
-import { openDoors } from './harness/open-doors.ts';
+import { openDoors, openEntrance } from './harness/open-doors.ts';
 
 /** The whole model path as its users meet it, with a real database: by HTTP from a provider's set-up to the bill. */
 const newId = createIds(clock, systemRandom);
@@ -79,6 +79,7 @@ beforeAll(async () => {
     describeError: streamError,
   });
   http = await createHttp({
+    limits: openEntrance(),
     access: { authenticate: (token: string) => principalOf(token as Role) } as unknown as Access,
     clock,
     newId,

@@ -143,6 +143,7 @@ export function createAccess(deps: AccessDependencies) {
     /**
      * @param token the key as presented; undefined when there was none.
      * @param tenantHeader the value of `X-Tenant-Id`, if any.
+     * @param beforeLookUp is asked before a key that is not known here is looked for in the database; it may throw.
      * @returns the caller; synchronously when the key is known here, so that the hot path awaits nothing.
      * @throws AppError `unauthenticated`, `forbidden` (another tenant's id), `not_found` (an owner named no tenant),
      *   `tenant_suspended`.
@@ -150,6 +151,7 @@ export function createAccess(deps: AccessDependencies) {
     authenticate(
       token: string | undefined,
       tenantHeader: string | undefined,
+      beforeLookUp?: () => void | Promise<void>,
     ): Principal | Promise<Principal> {
       if (!token) {
         throw unauthenticated('Send an API key: "Authorization: Bearer gh_…" or "X-Api-Key: gh_…".');
@@ -159,10 +161,13 @@ export function createAccess(deps: AccessDependencies) {
       const known = snapshot.principalOf(hash, now.getTime());
       if (known) return admitted(known, tenantHeader, now);
       if (!isWellFormedKey(token)) throw unauthenticated('This API key is not valid.');
-      return snapshot.lookUp(hash, now.getTime()).then((principal) => {
+      const lookUp = async () => {
+        const principal = await snapshot.lookUp(hash, now.getTime());
         if (!principal) throw unauthenticated('This API key is not valid, has expired or was revoked.');
         return admitted(principal, tenantHeader, now);
-      });
+      };
+      const asked = beforeLookUp?.();
+      return asked instanceof Promise ? asked.then(lookUp) : lookUp();
     },
 
     /** The tenant by id or slug, as this instance knows it. */

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../../test/harness/database.ts';
+import { openEntrance } from '../../test/harness/open-doors.ts';
 import { type Access, accessRoutes, createAccess, createAccessStore, tenantFacts } from '../access/index.ts';
 import { createHttp, type HttpServer } from '../http/index.ts';
 import { systemClock } from '../platform/clock.ts';
@@ -40,6 +41,7 @@ beforeAll(async () => {
   await notifications.start();
   stopListening = () => notifications.stop();
   http = await createHttp({
+    limits: openEntrance(),
     access,
     clock: systemClock,
     newId,

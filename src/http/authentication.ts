@@ -1,34 +1,101 @@
-import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Access, Principal } from '../access/index.ts';
-import { AppError } from '../platform/errors.ts';
+import type { FastifyReply, FastifyRequest } from '../platform/api.ts';
+import { AppError, type ErrorCode } from '../platform/errors.ts';
+import type { RequestLimits } from './request-limits.ts';
 
 /**
- * The first thing that happens to a request: who is calling, and does the route's declared permission allow it. A warm
- * key is settled synchronously; only an unknown one waits for the database.
+ * The first thing that happens to a request: who is calling, do limits have room for it, and does the route's declared
+ * permission allow it. A warm key is settled synchronously; only an unknown one waits for the database.
+ *
+ * Whoever shows no valid credential counts by address, and beyond that limit is refused before a credential is looked for
+ * in the database, so that guessing is slow. A key that is known here is told before: it is not held up by what others
+ * behind the same address do.
  */
-export function authenticationHook(access: Pick<Access, 'authenticate'>) {
-  return (request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void) => {
-    const declared = request.routeOptions.config.access;
-    // No route matched: the 404 handler answers, and tells a stranger nothing.
-    if (declared === undefined || 'public' in declared) return done();
-    const permission = declared.permission;
-    const admit = (principal: Principal) => {
-      if (!principal.permissions.has(permission)) {
-        return done(
-          new AppError('forbidden', `This needs the permission ${permission}, which this key does not have.`),
-        );
-      }
-      request.principal = principal;
-      done();
-    };
+export function authenticationHook(access: Pick<Access, 'authenticate'>, limits: RequestLimits) {
+  const authenticate = (request: FastifyRequest, reply: FastifyReply): Principal | Promise<Principal> =>
+    access.authenticate(presentedKey(request), oneHeader(request.headers['x-tenant-id']), () =>
+      limits.ofStranger(request, reply),
+    );
+
+  /** @returns who calls; in place of a credential's failure comes the limit's refusal, when that is reached. */
+  const callerOf = (request: FastifyRequest, reply: FastifyReply): Principal | Promise<Principal> => {
     try {
-      const outcome = access.authenticate(presentedKey(request), oneHeader(request.headers['x-tenant-id']));
-      if (outcome instanceof Promise) outcome.then(admit, done);
-      else admit(outcome);
+      const caller = authenticate(request, reply);
+      return caller instanceof Promise ? caller.catch((error) => failed(request, reply, error)) : caller;
+    } catch (error) {
+      return failed(request, reply, error);
+    }
+  };
+
+  const failed = (request: FastifyRequest, reply: FastifyReply, error: unknown): never | Promise<never> => {
+    const counting = isStrangers(error) && !request.limitsDecided ? limits.ofStranger(request, reply) : null;
+    if (!(counting instanceof Promise)) throw error;
+    return counting.then(() => {
+      throw error;
+    });
+  };
+
+  /** Where nothing is: a key that is one counts as such, and whatever else is no reason for another answer than 404. */
+  const lost = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+    if (presentedKey(request) === undefined) return limits.ofStranger(request, reply);
+    try {
+      await admit(request, reply, await callerOf(request, reply));
+    } catch (error) {
+      if (!isStrangers(error)) throw error;
+    }
+  };
+
+  const admit = (request: FastifyRequest, reply: FastifyReply, caller: Principal): void | Promise<void> => {
+    const { access: declared, limits: limited } = request.routeOptions.config;
+    request.principal = caller;
+    const permit = () => {
+      if (declared === undefined || 'public' in declared) return;
+      const { permission } = declared;
+      if (caller.permissions.has(permission)) return;
+      throw new AppError(
+        'forbidden',
+        `This needs the permission ${permission}, which this key does not have.`,
+      );
+    };
+    // A model call is counted where all else about it is decided.
+    if (limited !== undefined && ('exempt' in limited || limited.as === 'call')) return permit();
+    const counting = limits.ofCaller(request, reply, caller);
+    return counting instanceof Promise ? counting.then(permit) : permit();
+  };
+
+  const begin = (request: FastifyRequest, reply: FastifyReply): void | Promise<void> => {
+    const { access: declared, limits: limited } = request.routeOptions.config;
+    if (declared === undefined) return lost(request, reply);
+    if ('public' in declared) {
+      return limited !== undefined && 'exempt' in limited ? undefined : limits.ofStranger(request, reply);
+    }
+    const caller = callerOf(request, reply);
+    return caller instanceof Promise
+      ? caller.then((found) => admit(request, reply, found))
+      : admit(request, reply, caller);
+  };
+
+  return (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => {
+    try {
+      const started = begin(request, reply);
+      if (started instanceof Promise) started.then(() => done(), done);
+      else done();
     } catch (error) {
       done(error as Error);
     }
   };
+}
+
+const strangersErrors: readonly ErrorCode[] = [
+  'unauthenticated',
+  'forbidden',
+  'tenant_suspended',
+  'not_found',
+];
+
+/** What speaks against the credential or its use, and not of our own troubles. */
+function isStrangers(error: unknown): boolean {
+  return error instanceof AppError && strangersErrors.includes(error.code);
 }
 
 function presentedKey(request: FastifyRequest): string | undefined {

@@ -1,2 +1,3 @@
 export { problemOf, streamError } from './error-reply.ts';
+export type { RequestLimitsDependencies } from './request-limits.ts';
 export { createHttp, type DeclaredRoute, type HttpServer } from './server.ts';

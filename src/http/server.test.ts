@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { openEntrance } from '../../test/harness/open-doors.ts';
 import { effectivePermissions, type Principal } from '../access/index.ts';
 import { problemResponses, type Routes } from '../platform/api.ts';
 import { systemClock } from '../platform/clock.ts';
@@ -47,6 +48,7 @@ const metrics = createMetrics();
 
 function build(platformRoutes: Routes[], registry: Metrics): Promise<HttpServer> {
   return createHttp({
+    limits: openEntrance(),
     access: {
       authenticate: (token) => {
         if (token !== 'right') throw new AppError('unauthenticated', 'Send an API key.');

@@ -5,20 +5,26 @@ import scalar from '@scalar/fastify-api-reference';
 import { fastify } from 'fastify';
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import type { Access, Principal, RouteAccess } from '../access/index.ts';
-import type { Api, FastifyRequest, Routes } from '../platform/api.ts';
+import type { RouteLimits } from '../limits/index.ts';
+import type { Api, FastifyReply, FastifyRequest, Routes } from '../platform/api.ts';
 import type { Clock } from '../platform/clock.ts';
 import { AppError } from '../platform/errors.ts';
 import type { NewId } from '../platform/ids.ts';
 import { type Log, withoutRedaction } from '../platform/log.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import { authenticationHook } from './authentication.ts';
+import { createClientAddress } from './client-address.ts';
 import { correlationIdOf, traceparentOf } from './correlation.ts';
 import { sendError } from './error-reply.ts';
 import { errorTable } from './error-table.ts';
+import { createRequestLimits, type RequestLimitsDependencies } from './request-limits.ts';
 import { createRequestMetrics } from './request-metrics.ts';
 
 export interface HttpDependencies {
   readonly access: Pick<Access, 'authenticate'>;
+  readonly limits: Omit<RequestLimitsDependencies, 'newId'>;
+  /** Addresses and ranges of proxies whose word on their clients counts; none when absent. */
+  readonly trustedProxies?: readonly string[];
   readonly clock: Clock;
   readonly newId: NewId;
   readonly log: Log;
@@ -36,6 +42,8 @@ export interface DeclaredRoute {
   readonly method: string;
   readonly url: string;
   readonly access: RouteAccess;
+  /** Absent: a request of weight 1. */
+  readonly limits: RouteLimits | undefined;
 }
 
 export interface HttpServer {
@@ -64,6 +72,8 @@ const uploadLimit = 256 * 1024 * 1024;
 export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
   const { clock, log } = deps;
   const requestMetrics = createRequestMetrics(deps.metrics);
+  const requestLimits = createRequestLimits({ ...deps.limits, newId: deps.newId });
+  const clientAddress = createClientAddress(deps.trustedProxies ?? []);
   const requestLog = withoutRedaction(log);
   const routes: DeclaredRoute[] = [];
   const startedAt = Symbol('startedAt');
@@ -90,26 +100,29 @@ export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
   api.decorateRequest('correlationId', '');
   api.decorateRequest('traceparent', undefined);
   api.decorateRequest('principal', null as unknown as Principal);
+  api.decorateRequest('clientNetwork', '');
+  api.decorateRequest('limitsDecided', false);
   api.decorateRequest(startedAt as never, 0 as never);
 
   api.addHook('onRoute', (route) => {
-    const declared = route.config?.access ?? (route.url.startsWith('/docs') ? documentation : undefined);
-    if (declared === undefined) {
+    if (route.url.startsWith('/docs')) route.config = { ...documentation, ...route.config };
+    const { access, limits } = route.config ?? {};
+    if (access === undefined) {
       throw new Error(`${String(route.method)} ${route.url} declares no permission (config.access).`);
     }
-    route.config = { ...route.config, access: declared };
-    for (const method of [route.method].flat()) routes.push({ method, url: route.url, access: declared });
+    for (const method of [route.method].flat()) routes.push({ method, url: route.url, access, limits });
   });
 
   api.addHook('onRequest', (request, reply, done) => {
     (request as unknown as Record<symbol, number>)[startedAt] = clock.monotonicMs();
     request.correlationId = request.id;
     request.traceparent = traceparentOf(request.headers);
+    request.clientNetwork = clientAddress(request.raw.socket, request.headers['x-forwarded-for']);
     reply.header('x-correlation-id', request.id);
     requestMetrics.started();
     done();
   });
-  api.addHook('onRequest', authenticationHook(deps.access));
+  api.addHook('onRequest', authenticationHook(deps.access, requestLimits));
 
   const ended = (request: FastifyRequest, status: number) => {
     const began = (request as unknown as Record<symbol, number>)[startedAt] ?? 0;
@@ -136,13 +149,23 @@ export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
     done();
   });
 
-  api.setErrorHandler((error, request, reply) => {
+  const answerError = (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
     const known = sendError(error, request, reply);
     if (errorTable[known.code].status >= 500) {
       log.error(
         { err: known.cause ?? known, code: known.code, correlation_id: request.correlationId },
         known.message,
       );
+    }
+  };
+  api.setErrorHandler((error, request, reply) => {
+    const refuse = (refusal: unknown) => answerError(refusal, request, reply);
+    try {
+      const counting = requestLimits.ofFailedCall(request, reply);
+      if (counting instanceof Promise) counting.then(() => refuse(error), refuse);
+      else refuse(error);
+    } catch (refusal) {
+      refuse(refusal);
     }
   });
   api.setNotFoundHandler((request, reply) => {
@@ -224,16 +247,20 @@ const withPermission: typeof jsonSchemaTransform = (operation) => {
   return { schema: { ...schema, ...said }, url };
 };
 
-const documentation: RouteAccess = {
-  public: 'The reference shows only what the published OpenAPI document says.',
-};
+const documentation = {
+  access: { public: 'The reference shows only what the published OpenAPI document says.' },
+  limits: { exempt: 'Files that never change, several of which make one page.' },
+} as const;
 
 /** Whoever opens the address in a browser finds something to read. */
 const entranceRoute: Routes = (api) => {
   api.get(
     '/',
     {
-      config: { access: { public: 'Leads to the reference, which is public.' } },
+      config: {
+        access: { public: 'Leads to the reference, which is public.' },
+        limits: { exempt: 'It says nothing but where the reference is.' },
+      },
       schema: { hide: true },
     },
     async (_request, reply) => reply.redirect('/docs/'),

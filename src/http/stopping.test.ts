@@ -1,5 +1,6 @@
 import { Agent, get, type IncomingMessage } from 'node:http';
 import { expect, it } from 'vitest';
+import { openEntrance } from '../../test/harness/open-doors.ts';
 import type { Access } from '../access/index.ts';
 import type { Routes } from '../platform/api.ts';
 import { systemClock } from '../platform/clock.ts';
@@ -24,6 +25,7 @@ async function streamingServer() {
     });
   };
   const http = await createHttp({
+    limits: openEntrance(),
     access: {} as unknown as Access,
     clock: systemClock,
     newId: createIds(systemClock, systemRandom),

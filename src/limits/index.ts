@@ -16,3 +16,4 @@ export type {
 } from './counters/counters.ts';
 export { createMemoryCounters, type MemoryCounters } from './counters/memory-counters.ts';
 export type { LimitedCall, LimitedRequest, LimitGate } from './limit-gate.ts';
+export type { HeavyWork, RouteLimits } from './route-declaration.ts';

@@ -14,6 +14,7 @@ export function healthRoutes(health: Health, metrics: Metrics): Routes {
       {
         config: {
           access: { public: 'An orchestrator asks without a key; it learns only that the process runs.' },
+          limits: { exempt: 'Who refuses a probe is taken for dead.' },
         },
         schema: { tags: ['Health'], summary: 'Whether the process runs', response: { 200: liveView } },
       },
@@ -24,6 +25,7 @@ export function healthRoutes(health: Health, metrics: Metrics): Routes {
       {
         config: {
           access: { public: 'A load balancer asks without a key; it learns only which check fails.' },
+          limits: { exempt: 'Who refuses a probe is taken for dead.' },
         },
         schema: {
           tags: ['Health'],
@@ -43,6 +45,7 @@ export function healthRoutes(health: Health, metrics: Metrics): Routes {
       {
         config: {
           access: { public: 'Prometheus scrapes without a key; the numbers name no tenant and no person.' },
+          limits: { exempt: 'What happens under pressure must be seen.' },
         },
         schema: { hide: true },
       },

@@ -26,7 +26,7 @@ export function answerRoutes({ answerQuestion, clock, problemOf }: AnswerRoutesD
     api.post(
       '/query',
       {
-        config: { access: { permission: 'queries:run' } },
+        config: { access: { permission: 'queries:run' }, limits: { as: 'query' } },
         schema: {
           tags: ['Knowledge'],
           summary: 'Answer a question from the documents that you may read, with citations',

@@ -13,7 +13,7 @@ export function searchRoutes(findPassages: FindPassages): Routes {
     api.post(
       '/search',
       {
-        config: { access: { permission: 'queries:run' } },
+        config: { access: { permission: 'queries:run' }, limits: { as: 'query' } },
         schema: {
           tags: ['Knowledge'],
           summary: 'Find passages that speak of something, among the documents that you may read',

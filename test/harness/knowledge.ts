@@ -20,6 +20,7 @@ import { createFileObjects } from '../../src/platform/objects.ts';
 import { systemRandom } from '../../src/platform/random.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
 import { createFedIndex, type FedIndex } from './fed-index.ts';
+import { openEntrance } from './open-doors.ts';
 
 export interface KnowledgeServer {
   readonly http: HttpServer;
@@ -117,6 +118,7 @@ export async function startKnowledgeServer(
     metrics,
   });
   const http = await createHttp({
+    limits: openEntrance(),
     access,
     clock,
     newId,

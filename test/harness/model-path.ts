@@ -36,7 +36,7 @@ import {
   type TargetKnowledge,
 } from '../../src/routing/index.ts';
 
-import { openDoors } from './open-doors.ts';
+import { openDoors, openEntrance } from './open-doors.ts';
 
 /** A ledger row as the spool holds it. */
 export type SpooledRow = Readonly<Record<string, unknown>>;
@@ -158,6 +158,7 @@ export async function startModelPath(options: ModelPathOptions): Promise<ModelPa
   });
   const principal = principalOfTest();
   const http = await createHttp({
+    limits: openEntrance(),
     access: { authenticate: () => principal } as unknown as Access,
     clock,
     newId,

@@ -1,4 +1,5 @@
 import type { Reservations } from '../../src/gateway/index.ts';
+import type { RequestLimitsDependencies } from '../../src/http/index.ts';
 
 /** Limits and budgets of a world without any: everything is admitted, nothing is held. */
 export function openDoors(): Reservations {
@@ -36,4 +37,10 @@ export function openDoors(): Reservations {
     },
     outputSizes: { expect: (_call, bound) => Math.min(bound ?? 1_024, 1_024), learn: () => {} },
   };
+}
+
+/** The same for requests over HTTP. */
+export function openEntrance(): Omit<RequestLimitsDependencies, 'newId'> {
+  const { limits, counters } = openDoors();
+  return { gate: limits, counters, weightOf: () => 1 };
 }

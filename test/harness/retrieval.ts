@@ -39,7 +39,7 @@ import {
   routingRoutes,
 } from '../../src/routing/index.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
-import { openDoors } from './open-doors.ts';
+import { openDoors, openEntrance } from './open-doors.ts';
 
 export interface RetrievalServer {
   readonly http: HttpServer;
@@ -213,6 +213,7 @@ export async function startRetrievalServer(
     metrics,
   });
   const http = await createHttp({
+    limits: openEntrance(),
     access,
     clock,
     newId,

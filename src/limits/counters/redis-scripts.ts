@@ -1,0 +1,450 @@
+import { leaseMs, sweepAtMost } from './counters.ts';
+
+/**
+ * What happens in Redis as one step. All keys of a group carry its name as their hash tag and so lie in one slot of a
+ * cluster. A script is given one of them, the group's head; the others' names are made of it, because which counters a
+ * sweep touches is only known inside.
+ *
+ * `…:w` head: `e` (which memory of the group this is), `x` (until when it is kept), per writer `c:` (its connection) and
+ * `p:` (its last push). `…:t:<name>` "level at", `…:f:<name>` "index current previous held", `…:c:<name>` held,
+ * `…:b:<name>` a budget's hash, `…:r` reservations by the end of their lease, `…:h` what each holds, `…:d` what of a
+ * budget is in doubt, `…:n:<writer>` its last admissions, `…:m` what was known before Redis lost its memory.
+ *
+ * Numbers are written with `%.0f`: Lua itself would round to 14 digits.
+ */
+const prelude = `
+local w = KEYS[1]
+local p = string.sub(w, 1, -2)
+local me, conn, known, given, need = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[5], tonumber(ARGV[6])
+local call = redis.call
+local fmt = function(n) return string.format('%.0f', n) end
+local now
+if given ~= '' then now = tonumber(given) else
+  local t = call('TIME')
+  now = t[1] * 1000 + math.floor(t[2] / 1000)
+end
+local heldLife = 86400000
+-- A clock that is driven by a test does not go with the one by which Redis forgets.
+local life = function(ms)
+  ms = math.max(ms, 0) + 1000
+  if given ~= '' and ms < heldLife then ms = heldLife end
+  return fmt(ms)
+end
+local head = call('HMGET', w, 'e', 'c:' .. me, 'x')
+local e, lost = head[1], false
+if not e then
+  if known ~= '' then lost = true end
+elseif known ~= '' and known ~= e then lost = true end
+if head[2] and tonumber(head[2]) > conn then return {-2} end
+local enter = function()
+  if not e then
+    e = ARGV[4]
+    call('HSET', w, 'e', e)
+  end
+  if head[2] ~= ARGV[2] then call('HSET', w, 'c:' .. me, ARGV[2]) end
+  if tonumber(head[3] or '0') < now + need then
+    call('HSET', w, 'x', fmt(now + 2 * need))
+    call('PEXPIRE', w, life(2 * need))
+  end
+end
+
+local levelNow = function(raw, milli, burst)
+  local full = burst * 1000000
+  if not raw then return full, full, 0 end
+  local l, a = string.match(raw, '^(%S+) (%S+)$')
+  local level, at = tonumber(l), tonumber(a)
+  local grown = level
+  if now > at then grown = level + (now - at) * milli end
+  if grown > full then grown = full end
+  return grown, level, at
+end
+local writeRate = function(name, level, at, milli, burst)
+  call('SET', p .. 't:' .. name, fmt(level) .. ' ' .. fmt(at), 'PX',
+    life(math.ceil((burst * 1000000 - level) / milli)))
+end
+
+local readWindow = function(raw)
+  if not raw then return nil end
+  local i, c, q, h = string.match(raw, '^(%S+) (%S+) (%S+) (%S+)$')
+  return {tonumber(i), tonumber(c), tonumber(q), tonumber(h)}
+end
+-- index, current, previous, elapsed, span: as sliding-window.ts has it.
+local view = function(s, windowMs)
+  local n = math.floor(now / windowMs)
+  local unit = 1
+  if windowMs >= 3600000 then unit = 1000 end
+  local index, current, previous = n, 0, 0
+  if s then
+    if s[1] == n - 1 then previous = s[2]
+    elseif s[1] >= n then
+      current, previous = s[2], s[3]
+      if s[1] == n + 1 then index = n + 1 end
+    end
+  end
+  local elapsed = 0
+  if index == n then elapsed = math.floor((now - n * windowMs) / unit) end
+  return index, current, previous, elapsed, windowMs / unit
+end
+local writeWindow = function(name, index, current, previous, held, windowMs)
+  local ms = (index + 2) * windowMs - now
+  if held > 0 and ms < heldLife then ms = heldLife end
+  call('SET', p .. 'f:' .. name, fmt(index) .. ' ' .. fmt(current) .. ' ' .. fmt(previous) .. ' ' .. fmt(held),
+    'PX', life(ms))
+end
+
+local writeHeld = function(name, held)
+  if held > 0 then call('SET', p .. 'c:' .. name, fmt(held), 'PX', life(heldLife))
+  else call('DEL', p .. 'c:' .. name) end
+end
+
+local budgetLife = function(name, ends)
+  call('PEXPIRE', p .. 'b:' .. name, life(math.max(ends - now, 0) + heldLife))
+end
+local budgetAdd = function(name, field, amount, ends)
+  local key = p .. 'b:' .. name
+  if call('HINCRBY', key, field, fmt(amount)) == amount then budgetLife(name, ends) end
+end
+local judge = function(name)
+  local key = p .. 'b:' .. name
+  local writers = call('HGET', key, 'writers')
+  if not writers then return end
+  for _, writer in ipairs(cjson.decode(writers)) do
+    if call('HEXISTS', key, 'o:' .. writer) == 0 then
+      call('HDEL', key, 'ok')
+      return
+    end
+  end
+  call('HSET', key, 'ok', '1')
+end
+-- What a writer spent is told as a whole: the most it told is right, in whatever order it arrives.
+local tell = function(name, own, ends)
+  local key = p .. 'b:' .. name
+  local before = call('HGET', key, 'o:' .. me)
+  local old = tonumber(before or '0')
+  if not before or own > old then
+    call('HSET', key, 'o:' .. me, fmt(own))
+    call('HINCRBY', key, 'own', fmt(own - old))
+    if not before then
+      budgetLife(name, ends)
+      judge(name)
+    end
+  end
+end
+
+-- A hold: kind, name, amount, and the window's length or the budget's end.
+local unhold = function(hold, actual)
+  local kind, name, amount = hold[1], hold[2], hold[3]
+  if kind == 3 then
+    writeHeld(name, tonumber(call('GET', p .. 'c:' .. name) or '0') - 1)
+  elseif kind == 2 then
+    local s = readWindow(call('GET', p .. 'f:' .. name))
+    local held = math.max(0, (s and s[4] or 0) - amount)
+    local index, current, previous = view(s, hold[4])
+    writeWindow(name, index, current + actual, previous, held, hold[4])
+  else
+    budgetAdd(name, 'held', -amount, hold[4])
+  end
+end
+local rehold = function(hold)
+  local kind, name, amount = hold[1], hold[2], hold[3]
+  if kind == 3 then
+    writeHeld(name, tonumber(call('GET', p .. 'c:' .. name) or '0') + 1)
+  elseif kind == 2 then
+    local s = readWindow(call('GET', p .. 'f:' .. name))
+    local index, current, previous = view(s, hold[4])
+    writeWindow(name, index, current, previous, (s and s[4] or 0) + amount, hold[4])
+  else
+    budgetAdd(name, 'held', amount, hold[4])
+  end
+end
+local undoubt = function(id)
+  local record = call('HGET', p .. 'd', id)
+  if not record then return false end
+  call('HDEL', p .. 'd', id)
+  for _, hold in ipairs(cjson.decode(record)[2]) do
+    if hold[1] == 4 then budgetAdd(hold[2], 'doubt', -hold[3], hold[4]) end
+  end
+  return true
+end
+-- Ends a reservation: what it held is free, what it came to is counted.
+local release = function(id, pairsOf)
+  local record = call('HGET', p .. 'h', id)
+  if not record then
+    undoubt(id)
+    return false
+  end
+  call('HDEL', p .. 'h', id)
+  call('ZREM', p .. 'r', id)
+  for _, hold in ipairs(cjson.decode(record)[2]) do
+    local actual = 0
+    for _, pair in ipairs(pairsOf) do
+      if hold[1] == 2 and pair[1] == hold[2] then actual = pair[2] end
+    end
+    unhold(hold, actual)
+  end
+  return true
+end
+local keepHolds = function()
+  call('PEXPIRE', p .. 'h', life(heldLife))
+  call('PEXPIRE', p .. 'r', life(heldLife))
+end
+local sweep = function()
+  for _, id in ipairs(call('ZRANGEBYSCORE', p .. 'r', '-inf', fmt(now), 'LIMIT', 0, ${sweepAtMost})) do
+    local record = call('HGET', p .. 'h', id)
+    call('ZREM', p .. 'r', id)
+    call('HDEL', p .. 'h', id)
+    local doubtful = false
+    if record then
+      for _, hold in ipairs(cjson.decode(record)[2]) do
+        unhold(hold, 0)
+        if hold[1] == 4 then
+          budgetAdd(hold[2], 'doubt', hold[3], hold[4])
+          doubtful = true
+        end
+      end
+      if doubtful then
+        call('HSET', p .. 'd', id, record)
+        call('PEXPIRE', p .. 'd', life(40 * heldLife))
+      end
+    end
+  end
+end
+`;
+
+/** For all but the push, which is what mends it: who knows another memory of the group is told so, and nothing else happens. */
+const notLost = `
+if lost then return {-1} end
+enter()
+`;
+
+/**
+ * ARGV of every script: writer, its connection, the memory it knows or '', a name for a new one, now or '', how long the
+ * head is needed in ms. Here also: 1 to take and 0 to look, id, sequence number, what is held, demands.
+ * → outcome (0 admitted, n: the n-th has no room, -1 another memory, -2 too late, -3 unknown), now, memory, then each counter.
+ */
+export const admitScript = `${prelude}${notLost}
+local take = ARGV[7] == '1'
+local demands = cjson.decode(ARGV[11])
+sweep()
+local keys = {}
+for i, d in ipairs(demands) do
+  local kind = d[1]
+  if kind == 1 then keys[i] = p .. 't:' .. d[2]
+  elseif kind == 2 then keys[i] = p .. 'f:' .. d[2]
+  elseif kind == 3 then keys[i] = p .. 'c:' .. d[2]
+  else keys[i] = w .. '-' end
+end
+local raw = {}
+if #keys > 0 then raw = call('MGET', unpack(keys)) end
+local found, outcome, unknown = {}, 0, {}
+for i, d in ipairs(demands) do
+  local kind, room, amount = d[1], 0, d[5]
+  if kind == 1 then
+    local level, stored, at = levelNow(raw[i], d[3], d[4])
+    room = math.floor(level / 1000000)
+    found[i] = {level, stored, at}
+  elseif kind == 2 then
+    local s = readWindow(raw[i])
+    local index, current, previous, elapsed, span = view(s, d[3])
+    local held = s and s[4] or 0
+    room = math.floor((d[4] * span - (previous * (span - elapsed) + (current + held) * span)) / span)
+    found[i] = {index, current, previous, held, s}
+  elseif kind == 3 then
+    local held = tonumber(raw[i] or '0')
+    room = d[3] - held
+    amount = 1
+    found[i] = {held}
+  else
+    local b = call('HMGET', p .. 'b:' .. d[2], 'base', 'own', 'doubt', 'held', 'ok', 'o:' .. me)
+    local spent = tonumber(b[1] or '0') + tonumber(b[2] or '0') + tonumber(b[3] or '0')
+    local held = tonumber(b[4] or '0')
+    if not (b[1] and b[5] and b[6]) then
+      unknown[#unknown + 1] = i
+      room = 0
+    else room = d[3] - spent - held end
+    amount = d[4]
+    found[i] = {spent, held, b[1] and b[5] and b[6] and 1 or 0}
+  end
+  if outcome == 0 and amount > room then outcome = i end
+end
+if take and #unknown > 0 then return {-3, now, e, unpack(unknown)} end
+local reply = {outcome, now, e}
+local n = 3
+if take and outcome == 0 then
+  if ARGV[10] ~= '' then
+    if call('HSETNX', p .. 'h', ARGV[8], ARGV[10]) == 0 then
+      return redis.error_reply('HELD this reservation is held already')
+    end
+    call('ZADD', p .. 'r', fmt(now + ${leaseMs}), ARGV[8])
+    keepHolds()
+  end
+  local sequence = tonumber(ARGV[9])
+  if call('HSET', p .. 'n:' .. me, sequence % 1024, ARGV[9]) == 1 then call('PEXPIRE', p .. 'n:' .. me, life(3600000)) end
+end
+for i, d in ipairs(demands) do
+  local kind, f = d[1], found[i]
+  if kind == 1 then
+    if take and outcome == 0 then
+      f[1] = f[1] - d[5] * 1000000
+      writeRate(d[2], f[1], now, d[3], d[4])
+    elseif take and raw[i] and f[3] > now then
+      writeRate(d[2], f[2], now, d[3], d[4])
+    end
+    reply[n + 1] = f[1]
+    n = n + 1
+  elseif kind == 2 then
+    if take and outcome == 0 then
+      if d[6] == 1 then f[4] = f[4] + d[5] else f[2] = f[2] + d[5] end
+      writeWindow(d[2], f[1], f[2], f[3], f[4], d[3])
+    elseif take and f[5] and f[5][1] > math.floor(now / d[3]) + 1 then
+      writeWindow(d[2], math.floor(now / d[3]), f[5][2], f[5][3], f[4], d[3])
+    end
+    reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = f[1], f[2], f[3], f[4]
+    n = n + 4
+  elseif kind == 3 then
+    if take and outcome == 0 then
+      f[1] = f[1] + 1
+      writeHeld(d[2], f[1])
+    end
+    reply[n + 1] = f[1]
+    n = n + 1
+  else
+    if take and outcome == 0 then
+      f[2] = f[2] + d[4]
+      call('HINCRBY', p .. 'b:' .. d[2], 'held', fmt(d[4]))
+    end
+    reply[n + 1], reply[n + 2], reply[n + 3] = f[1], f[2], f[3]
+    n = n + 3
+  end
+end
+return reply
+`;
+
+/** ARGV also: settled as [id, [[window's counter, actual]…]]…, told as [budget's counter, own, end]… → 0, now, memory. */
+export const settleScript = `${prelude}${notLost}
+for _, told in ipairs(cjson.decode(ARGV[8])) do tell(told[1], told[2], told[3]) end
+for _, item in ipairs(cjson.decode(ARGV[7])) do release(item[1], item[2]) end
+return {0, now, e}
+`;
+
+/** ARGV also: [id] or [id, what it holds]… → 0, now, memory, then the ids that are not held and came without what they hold. */
+export const renewScript = `${prelude}${notLost}
+local reply = {0, now, e}
+for _, item in ipairs(cjson.decode(ARGV[7])) do
+  local id, record = item[1], item[2]
+  local held = call('HEXISTS', p .. 'h', id) == 1
+  if not held and record then
+    undoubt(id)
+    call('HSET', p .. 'h', id, record)
+    for _, hold in ipairs(cjson.decode(record)[2]) do rehold(hold) end
+    held = true
+  end
+  if held then call('ZADD', p .. 'r', fmt(now + ${leaseMs}), id)
+  else reply[#reply + 1] = id end
+end
+keepHolds()
+return reply
+`;
+
+/**
+ * What a process counted by itself. ARGV also: the push's number, then its contents; see redis-push.ts.
+ * → 0, now, memory, 1 when it was another memory than the one the process knew.
+ */
+export const pushScript = `${prelude}
+enter()
+local number = tonumber(ARGV[7])
+if not lost and tonumber(call('HGET', w, 'p:' .. me) or '0') >= number then return {0, now, e, 0} end
+call('HSET', w, 'p:' .. me, ARGV[7])
+local push = cjson.decode(ARGV[8])
+local takeRate = function(name, milli, burst, missing)
+  local level = levelNow(call('GET', p .. 't:' .. name), milli, burst)
+  level = math.min(burst * 1000000, math.max(0, level - missing))
+  writeRate(name, level, now, milli, burst)
+end
+local addWindow = function(name, windowMs, at, amount)
+  local s = readWindow(call('GET', p .. 'f:' .. name))
+  local index, current, previous = view(s, windowMs)
+  if at == index then current = math.max(0, current + amount)
+  elseif at == index - 1 then previous = math.max(0, previous + amount)
+  else return end
+  writeWindow(name, index, current, previous, s and s[4] or 0, windowMs)
+end
+-- Taken: [1, name, milli, burst, units] or [2, name, window, index, amount].
+local count = function(taken, sign)
+  if taken[1] == 1 then takeRate(taken[2], taken[3], taken[4], sign * taken[5] * 1000000)
+  else addWindow(taken[2], taken[3], taken[4], sign * taken[5]) end
+end
+if lost then
+  -- Each process tells what it saw last. The most of it counts once; what was counted since stays.
+  for _, seen in ipairs(push.seen) do
+    local field = seen[1] .. ':' .. seen[2]
+    local before = call('HGET', p .. 'm', field)
+    if seen[1] == 1 then
+      local missing = seen[4] * 1000000 - levelNow(fmt(seen[5]) .. ' ' .. fmt(seen[6]), seen[3], seen[4])
+      local more = missing - tonumber(before or '0')
+      if more > 0 then
+        takeRate(seen[2], seen[3], seen[4], more)
+        call('HSET', p .. 'm', field, fmt(missing))
+      end
+    else
+      local index, current, previous = view({seen[4], seen[5], seen[6], 0}, seen[3])
+      local _, oldCurrent, oldPrevious = view(readWindow(before), seen[3])
+      if current > oldCurrent then addWindow(seen[2], seen[3], index, current - oldCurrent) end
+      if previous > oldPrevious then addWindow(seen[2], seen[3], index - 1, previous - oldPrevious) end
+      call('HSET', p .. 'm', field, fmt(index) .. ' ' .. fmt(math.max(current, oldCurrent)) .. ' ' ..
+        fmt(math.max(previous, oldPrevious)) .. ' 0')
+    end
+  end
+  call('PEXPIRE', p .. 'm', life(2 * need))
+end
+for _, taken in ipairs(push.taken) do count(taken, 1) end
+-- Admissions whose reply was lost: [sequence number, whether it was admitted here, taken…].
+for _, unsure in ipairs(push.unsure) do
+  local applied = tonumber(call('HGET', p .. 'n:' .. me, unsure[1] % 1024) or '-1') == unsure[1]
+  for _, taken in ipairs(unsure[3]) do
+    if applied and unsure[2] == 0 then count(taken, -1) end
+    if not applied and unsure[2] == 1 then count(taken, 1) end
+  end
+end
+for _, told in ipairs(push.own) do tell(told[1], told[2], told[3]) end
+for _, item in ipairs(push.settled) do release(item[1], item[2]) end
+return {0, now, e, lost and 1 or 0}
+`;
+
+/** ARGV also: counter, base, own, writers, end. → 0, now, memory. */
+export const establishScript = `${prelude}${notLost}
+local name, ends = ARGV[7], tonumber(ARGV[11])
+local key = p .. 'b:' .. name
+call('HSET', key, 'base', ARGV[8], 'writers', ARGV[10], 'ends', ARGV[11])
+budgetLife(name, ends)
+-- The base has the rows of all that are not among the writers.
+local living = {}
+for _, writer in ipairs(cjson.decode(ARGV[10])) do living['o:' .. writer] = true end
+local all = call('HGETALL', key)
+for i = 1, #all, 2 do
+  if string.sub(all[i], 1, 2) == 'o:' and not living[all[i]] then
+    call('HDEL', key, all[i])
+    call('HINCRBY', key, 'own', fmt(-tonumber(all[i + 1])))
+  end
+end
+tell(name, tonumber(ARGV[9]), ends)
+judge(name)
+return {0, now, e}
+`;
+
+/** ARGV also: the dead writer. All it held is free, and nothing of it in doubt. → 0, now, memory. */
+export const forgetScript = `${prelude}${notLost}
+for _, place in ipairs({'d', 'h'}) do
+  local all = call('HGETALL', p .. place)
+  for i = 1, #all, 2 do
+    if cjson.decode(all[i + 1])[1] == ARGV[7] then
+      if place == 'd' then undoubt(all[i]) else release(all[i], {}) end
+    end
+  end
+end
+call('HDEL', w, 'c:' .. ARGV[7], 'p:' .. ARGV[7])
+return {0, now, e}
+`;
+
+/** The group's head, the one key that every script is given. */
+export const headKey = (group: string): string => `gh:l:{${group}}:w`;
