@@ -18,6 +18,7 @@ import {
 import { type Caller, createGateway, nothingLimited, wayTo } from './gateway/index.ts';
 import { createHttp, type HttpServer, problemOf, streamError } from './http/index.ts';
 import { createKnowledge, createParser, type Documents, documentRoutes } from './knowledge/index.ts';
+import { createNotifier, notificationRoutes } from './notifications/index.ts';
 import {
   createHealth,
   createHealthHistory,
@@ -150,6 +151,21 @@ export async function compose(
     countFailedAuthentication: () => failedAuthentication.inc(),
     countCrossTenantAttempt: () => crossTenant.inc(),
     subscribe: (onChange, onGap) => notifications.subscribe('access_changed', onChange, onGap),
+  });
+
+  // Notifications
+  const notifier = createNotifier({
+    database,
+    secretBox,
+    clock,
+    newId,
+    random,
+    metrics,
+    log,
+    version,
+    publicUrl: config.publicUrl,
+    ...config.notifications,
+    subscribe: (channel, onChange, onGap) => notifications.subscribe(channel, onChange, onGap),
   });
 
   // The model path
@@ -303,6 +319,7 @@ export async function compose(
     modelRoutes: [gateway.routes],
     platformRoutes: [
       accessRoutes(access, config.region),
+      notificationRoutes(notifier),
       providerHealthRoutes({ ...routing, health: targetHealth }),
       routingRoutes(routing, { health: targetHealth, wayTo }),
       costsRoutes(costs),
@@ -327,6 +344,7 @@ export async function compose(
       await access.start();
       await routing.start();
       await notifications.start();
+      notifier.start();
       costs.start();
       cache.start();
       gateway.start();
@@ -348,6 +366,7 @@ export async function compose(
       await cache.stop();
       await costs.stop();
       await health.stop();
+      await notifier.stop();
       await access.stop();
       await notifications.stop();
       await instances.stop();

@@ -59,8 +59,9 @@ export async function listeningChannels(tx: Tx, tenantId: string): Promise<Liste
   return rows;
 }
 
-/** The channels that are switched on and that an event went to. */
-export async function channelsToldOf(tx: Tx, tenantId: string, eventId: string): Promise<string[]> {
+/** The channels that are switched on and that an event went to; of no event, none. */
+export async function channelsToldOf(tx: Tx, tenantId: string, eventId: string | null): Promise<string[]> {
+  if (eventId === null) return [];
   const { rows } = await sql<{ id: string }>`
     select c.id from notification_deliveries d
       join notification_channels c on c.tenant_id = d.tenant_id and c.id = d.channel_id

@@ -2,6 +2,7 @@ import type { Clock } from '../platform/clock.ts';
 import type { Tx } from '../platform/database/database.ts';
 import type { NewId } from '../platform/ids.ts';
 import { wants } from './channel.ts';
+import { cut } from './cut-text.ts';
 import {
   channelsToldOf,
   type EventRow,
@@ -33,7 +34,7 @@ export function createNotify({ clock, newId }: NotifyDependencies): Notify {
     const row = rowOf(event, { id: newId(), tenantId, resolves, now });
     if (!(await insertEvent(tx, row))) return false;
     const channels =
-      resolves === null
+      event.resolves === undefined
         ? await channelsThatWant(tx, tenantId, event)
         : await channelsToldOf(tx, tenantId, resolves);
     for (const channelId of channels) {
@@ -91,13 +92,4 @@ export function rowOf(
     occurred_at: event.occurredAt,
     created_at: made.now,
   };
-}
-
-/** The beginning of a text, at most `most` UTF-16 units, without half a character at its end. */
-export function cut(text: string, most: number): string {
-  if (text.length <= most) return text;
-  const end = most - 1;
-  const code = text.charCodeAt(end - 1);
-  const half = code >= 0xd800 && code <= 0xdbff;
-  return `${text.slice(0, half ? end - 1 : end)}…`;
 }

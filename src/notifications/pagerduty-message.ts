@@ -21,7 +21,7 @@ export function pagerDutyMessage(event: ToldEvent, routingKey: string, teller: T
             timestamp: event.occurred_at.toISOString(),
             component: event.subject,
             class: event.kind,
-            custom_details: { text: event.text, tenant_id: event.tenant_id, ...event.data },
+            custom_details: { ...event.data, text: event.text, tenant_id: event.tenant_id },
           },
           client: 'Gatehouse',
           ...(publicUrl === null ? {} : { client_url: publicUrl }),

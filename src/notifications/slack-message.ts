@@ -1,4 +1,4 @@
-import { cut } from './notify.ts';
+import { cut } from './cut-text.ts';
 import type { OutgoingMessage, ToldEvent } from './outgoing-message.ts';
 
 /** Slack's own bounds (https://docs.slack.dev/reference/block-kit/blocks). */

@@ -34,6 +34,8 @@ const examples: Record<string, string> = {
   GATEHOUSE_TRUSTED_PROXIES: '10.0.0.0/8, 2001:db8::/32',
   GATEHOUSE_DRAIN_SECONDS: '5',
   GATEHOUSE_SHUTDOWN_SECONDS: '30',
+  GATEHOUSE_NOTIFY_ALLOW: 'hooks.internal,10.20.0.0/16',
+  GATEHOUSE_PAGERDUTY_URL: 'https://events.eu.pagerduty.com/v2/enqueue',
   GATEHOUSE_URL: 'http://127.0.0.1:8080',
   GATEHOUSE_API_KEY: 'gh_…',
   LOG_LEVEL: 'info',
@@ -56,6 +58,13 @@ const addressRanges = z
   .transform((text) => text.split(',').map((range) => range.trim()))
   .refine((ranges) => ranges.length <= 1_000 && ranges.every((range) => ipRangeOf(range) !== null), {
     message: 'must be addresses and ranges with commas between them, 1,000 at most',
+  });
+
+const hostsAndRanges = z
+  .string()
+  .transform((text) => text.split(',').map((entry) => entry.trim()))
+  .refine((entries) => entries.length <= 1_000 && entries.every(isHostOrRange), {
+    message: 'must be host names, addresses and ranges with commas between them, 1,000 at most',
   });
 
 const schema = z.object({
@@ -87,6 +96,8 @@ const schema = z.object({
   GATEHOUSE_TRUSTED_PROXIES: addressRanges.default([]),
   GATEHOUSE_DRAIN_SECONDS: wholeNumber(0, 600).default(5),
   GATEHOUSE_SHUTDOWN_SECONDS: wholeNumber(0, 3_600).default(30),
+  GATEHOUSE_NOTIFY_ALLOW: hostsAndRanges.default([]),
+  GATEHOUSE_PAGERDUTY_URL: url(['http:', 'https:']).default('https://events.pagerduty.com/v2/enqueue'),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
   OPENAI_API_KEY: key.optional(),
   OPENAI_BASE_URL: url(['http:', 'https:']).optional(),
@@ -140,6 +151,7 @@ export interface Config {
   readonly trustedProxies: readonly string[];
   readonly drainMs: number;
   readonly shutdownMs: number;
+  readonly notifications: NotificationsConfig;
   readonly logLevel: string;
   readonly environmentProviders: readonly ProviderFromEnvironment[];
 }
@@ -152,6 +164,12 @@ export interface CacheConfig {
   readonly ttlMs: number;
   /** How long past its time an answer may stand in when every provider fails. */
   readonly staleMs: number;
+}
+
+export interface NotificationsConfig {
+  /** Hosts, addresses and ranges where deliveries may go beside the public internet over HTTPS. */
+  readonly allowedAddresses: readonly string[];
+  readonly pagerDutyUrl: string;
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -202,6 +220,10 @@ export function loadConfig(environment: Environment = process.env): Config {
     trustedProxies: v.GATEHOUSE_TRUSTED_PROXIES,
     drainMs: v.GATEHOUSE_DRAIN_SECONDS * 1000,
     shutdownMs: v.GATEHOUSE_SHUTDOWN_SECONDS * 1000,
+    notifications: {
+      allowedAddresses: v.GATEHOUSE_NOTIFY_ALLOW,
+      pagerDutyUrl: v.GATEHOUSE_PAGERDUTY_URL,
+    },
     logLevel: v.LOG_LEVEL,
     environmentProviders: environmentProviders(v),
   };
@@ -243,6 +265,10 @@ const engines = ['S3_ENDPOINT', 'S3_BUCKET', 'S3_REGION', 'S3_ACCESS_KEY_ID', 'S
 /** Variables of engines that this version does not use yet: whoever sets them must not think that it does. */
 export function unusedEngines(environment: Environment = process.env): string[] {
   return engines.filter((name) => Boolean(environment[name]));
+}
+
+function isHostOrRange(entry: string): boolean {
+  return ipRangeOf(entry) !== null || /^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/.test(entry);
 }
 
 function poolSizes(min: number, max: number) {
