@@ -25,6 +25,8 @@ export interface CostsDependencies {
   readonly writerId?: string;
   /** The server's data directory, which this process has locked: the spool lives in `spool/` below it. */
   readonly dataDir: string;
+  /** Told of each row as it is recorded, before anybody else learns what the call came to. */
+  readonly recorded?: (row: RecordedRow) => void;
   /** Bytes of rows that may wait on disk before no more calls are taken; default 1 GiB, about a million rows. */
   readonly spoolMaxBytes?: number;
 }
@@ -41,6 +43,15 @@ export type EndedCall = Omit<
   LedgerEntry,
   'price' | 'priceVersion' | 'pricing' | 'costNanoUsd' | 'writer' | 'writerSeq'
 >;
+
+/** A row on its way to the ledger. */
+export interface RecordedRow {
+  readonly call: EndedCall;
+  /** Null: its model has no price. */
+  readonly costNanoUsd: bigint | null;
+  /** Resolves when the row survives kill -9 of this process. */
+  readonly written: Promise<void>;
+}
 
 export type Costs = ReturnType<typeof createCosts>;
 
@@ -132,10 +143,17 @@ export function createCosts(deps: CostsDependencies) {
       const entry = { ...call, price, pricing, costNanoUsd, priceVersion, writer: writerId } as const;
       const kept = spool.append(encodeLedgerEntry({ ...entry, writerSeq: ++written }));
       writer.wake();
+      deps.recorded?.({ call, costNanoUsd, written: kept });
       return { costNanoUsd, pricing: costNanoUsd === null ? 'unpriced' : 'priced', written: kept };
     },
 
-    /** Resolves when what was recorded before can be read from the ledger, or after two seconds. */
+    /** Rows that this process has recorded so far: the `writer_seq` of the last one. */
+    rowsRecorded: (): number => written,
+
+    /**
+     * Resolves when what was recorded before, by processes killed before us too, can be read from the ledger, or after two
+     * seconds. @returns whether it can.
+     */
     flush,
 
     /**

@@ -1,6 +1,13 @@
+export type { Budget } from './budgets/budget.ts';
 export type { BudgetGate, CallUnderWay, OutputSizes, Spender } from './budgets/budget-gate.ts';
+export { budgetsRoutes } from './budgets/budgets.routes.ts';
+export type { BudgetState } from './budgets/budgets.service.ts';
+export { createBudgetsStore } from './budgets/budgets.store.ts';
+export { type Budgets, createBudgets } from './budgets/index.ts';
+export { createOutputSizes } from './budgets/output-sizes.ts';
+export { createPeriods, type Period, type PeriodKind, type Periods, periodAround } from './budgets/period.ts';
 export { costsRoutes } from './costs.routes.ts';
-export { type Charge, type Costs, createCosts, type EndedCall } from './costs.service.ts';
+export { type Charge, type Costs, createCosts, type EndedCall, type RecordedRow } from './costs.service.ts';
 export { estimateTokens, estimateTokensOfBytes } from './estimate-tokens.ts';
 export { createLedgerStore } from './ledger.store.ts';
 export type { CallStatus, Operation } from './ledger-entry.ts';

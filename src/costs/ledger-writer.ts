@@ -8,8 +8,12 @@ export interface LedgerWriter {
   start(): void;
   /** Tells that a row was appended to the spool. */
   wake(): void;
-  /** Resolves when every row appended before this call is in the database, or after `timeoutMs` at the latest. */
-  flush(timeoutMs: number): Promise<void>;
+  /**
+   * Resolves when every row appended before this call, and every row that an earlier process left, is in the database, or
+   * after `timeoutMs` at the latest.
+   * @returns whether they are.
+   */
+  flush(timeoutMs: number): Promise<boolean>;
   /** Writes what is left, for `timeoutMs` at most; what then remains waits in the spool for the next start. */
   stop(timeoutMs: number): Promise<void>;
 }
@@ -40,7 +44,7 @@ export function createLedgerWriter(deps: LedgerWriterDependencies): LedgerWriter
   const stopping = new AbortController();
   let wakeUp: (() => void) | null = null;
   let urgent = false;
-  let waiters: (() => void)[] = [];
+  let waiters: ((written: boolean) => void)[] = [];
   let loop: Promise<void> = Promise.resolve();
 
   const addOneByOne = async (rows: readonly string[]): Promise<void> => {
@@ -105,14 +109,15 @@ export function createLedgerWriter(deps: LedgerWriterDependencies): LedgerWriter
     spool.forgetRefused(refused.length);
   };
 
-  /** Tries until everything is written; gives up only when stopping. */
-  const drain = async (): Promise<void> => {
+  /** Tries until everything is written; gives up only when stopping. @returns whether everything is written. */
+  const drain = async (): Promise<boolean> => {
     for (let retryMs = firstRetryMs; ; retryMs = Math.min(retryMs * 2, maxRetryMs)) {
       try {
-        return await addAll();
+        await addAll();
+        return true;
       } catch (error) {
         log.warn({ err: error, retryMs }, 'ledger rows could not be written; they stay in the spool');
-        if (stopping.signal.aborted) return;
+        if (stopping.signal.aborted) return false;
         await waitSyncing(retryMs);
       }
     }
@@ -140,8 +145,8 @@ export function createLedgerWriter(deps: LedgerWriterDependencies): LedgerWriter
       urgent = false;
       const satisfied = waiters;
       waiters = [];
-      await drain();
-      for (const resolve of satisfied) resolve();
+      const written = await drain();
+      for (const resolve of satisfied) resolve(written);
     }
   };
   /** The batch window, cut short by someone who waits. */
@@ -163,13 +168,14 @@ export function createLedgerWriter(deps: LedgerWriterDependencies): LedgerWriter
       wakeUp?.();
     },
     async flush(timeoutMs) {
-      const written = new Promise<void>((resolve) => waiters.push(resolve));
+      const written = new Promise<boolean>((resolve) => waiters.push(resolve));
       urgent = true;
       wakeUp?.();
       const giveUp = new AbortController();
       const timeout = clock.sleep(timeoutMs, giveUp.signal).catch(() => {});
-      await Promise.race([written, timeout]);
+      const inTime = await Promise.race([written, timeout]);
       giveUp.abort();
+      return inTime === true;
     },
     async stop(timeoutMs) {
       stopping.abort();
