@@ -5,6 +5,7 @@ import type { StreamGuard } from './hooks.ts';
 import type { ModelCall, StreamSink } from './model-call.ts';
 import { type Breakage, type Headers, type Outcome, safeHeaders } from './outcome.ts';
 import type { Deadlines, Watched } from './resilience/deadlines.ts';
+import { exhaustionIn } from './resilience/provider-limits.ts';
 import type { GatewayTimeouts, Timeouts } from './resilience/timeouts.ts';
 import { StreamRelay } from './stream-relay.ts';
 import type { Upstream, UpstreamExchange, UpstreamFailure, UpstreamReceiver } from './upstream.ts';
@@ -17,12 +18,15 @@ export interface AttemptDependencies {
   readonly timeouts: Timeouts;
   /** By the monotonic clock. */
   readonly nowMs: () => number;
+  /** Since 1970. */
+  readonly wallMs: () => number;
 }
 
 /** How long a provider may leave its connection open behind the end mark before it is cut; it cannot be used meanwhile. */
 const lingerMs = 5_000;
 /** An error page need not be longer to be understood. */
 const maxErrorBytes = 1024 * 1024;
+const bytesPerToken = 4;
 
 /**
  * Sends a call to one target and follows it to its end. Whole replies are gathered up to their bound; streams are
@@ -109,6 +113,7 @@ class Attempt implements UpstreamReceiver, Watched {
     this.#status = status;
     this.#headers = headers;
     const ok = status < 300;
+    if (ok) this.#lookForLimits(headers);
     this.#maxBytes = ok ? this.#call.dialect.maxReplyBytes : maxErrorBytes;
     if (!ok || !this.#call.streamed || !isEventStream(headers)) return;
     const reader = this.#call.dialect.readStream(this.#call.request.hidesUsageEvent);
@@ -195,6 +200,14 @@ class Attempt implements UpstreamReceiver, Watched {
     const silentMs = nowMs - this.#silentSinceMs;
     if (silentMs > (waitsForAnswer ? firstTokenMs : idleMs))
       this.#abort(waitsForAnswer ? 'first_byte_timeout' : 'idle_timeout', null);
+  }
+
+  /** A refusal says for itself what is used up, and for how long. */
+  #lookForLimits(headers: Headers): void {
+    const { bytes, outputBound } = this.#call.request;
+    const tokens = bytes.length / bytesPerToken + (outputBound ?? 0);
+    const exhausted = exhaustionIn(headers, this.#deps.wallMs(), tokens);
+    if (exhausted) this.#visit.exhausted(exhausted.roomMs, exhausted.fullMs);
   }
 
   #passOn(relay: StreamRelay, chunk: Buffer): void {

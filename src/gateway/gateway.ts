@@ -70,6 +70,7 @@ export function createGateway(deps: GatewayDependencies): Gateway {
     deadlines,
     timeouts,
     nowMs: clock.monotonicMs,
+    wallMs: () => clock.now().getTime(),
     health: deps.health,
     budget: createRetryBudget({ ...defaultRetryBudget, ...deps.retryBudget }, clock),
     metrics: createResilienceMetrics(deps.metrics),

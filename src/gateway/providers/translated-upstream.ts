@@ -2,6 +2,7 @@ import { AISDKError } from '@ai-sdk/provider';
 import type { Clock } from '../../platform/clock.ts';
 import { AppError } from '../../platform/errors.ts';
 import type { ReplyFacts } from '../model-call.ts';
+import { limitHeaderNames } from '../resilience/provider-limits.ts';
 import type { ReplyContext } from '../translation/translation.ts';
 import type { Upstream, UpstreamExchange, UpstreamReceiver, UpstreamRequest } from '../upstream.ts';
 import { createProviderFetch, failureBehind, type ProviderFetch } from './provider-fetch.ts';
@@ -79,7 +80,7 @@ class TranslatedExchange implements UpstreamExchange, TranslatedReceiver {
   begin(contentType: string, headers: Readonly<Record<string, string>> | undefined): void {
     if (this.aborted) return;
     this.begun = true;
-    this.#receiver.head(200, { 'content-type': contentType, ...requestId(headers) });
+    this.#receiver.head(200, { 'content-type': contentType, ...requestId(headers), ...limitsTold(headers) });
   }
 
   async write(bytes: Buffer): Promise<void> {
@@ -134,6 +135,7 @@ class TranslatedExchange implements UpstreamExchange, TranslatedReceiver {
     const { translation } = this.#request.call.dialect;
     const { status, headers } = refused;
     const shown: Record<string, string> = { 'content-type': 'application/json', ...requestId(headers) };
+    Object.assign(shown, limitsTold(headers));
     for (const name of ['retry-after', 'retry-after-ms']) {
       const value = headers?.[name];
       if (value !== undefined) shown[name] = value;
@@ -154,6 +156,17 @@ function withoutContents(error: unknown): Error {
   const names: string[] = [];
   for (let at: unknown = error; at instanceof Error && names.length < 5; at = at.cause) names.push(at.name);
   return new Error(`the reply could not be read: ${names.join(', ')}`);
+}
+
+/** For routing, not for the caller, whom the provider's limits do not concern. */
+function limitsTold(headers: Readonly<Record<string, string>> | undefined): Record<string, string> {
+  const told: Record<string, string> = {};
+  if (headers === undefined) return told;
+  for (const name of limitHeaderNames) {
+    const value = headers[name];
+    if (value !== undefined) told[name] = value;
+  }
+  return told;
 }
 
 /** Providers call it by different names. */

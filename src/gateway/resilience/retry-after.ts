@@ -1,14 +1,14 @@
-type Headers = Readonly<Record<string, string | string[] | undefined>>;
+import { exhaustionIn, type ProviderHeaders, plainNumber } from './provider-limits.ts';
 
 /**
- * When a provider takes calls again, by its own account.
+ * When a provider that has refused a call takes calls again, by its own account.
  * `retry-after` in seconds or as a date (RFC 9110, 10.2.3), `retry-after-ms` as Azure and OpenAI send it, and where
- * neither is there, `x-ratelimit-reset-requests` and `-tokens` of OpenAI's form (`1s`, `6m0s`, `20ms`) of a limit whose
- * `x-ratelimit-remaining-…` is 0, else `x-ratelimit-reset` with `x-ratelimit-remaining: 0`, in seconds or as a time.
+ * neither is there, when the limits that are used up are full again, else `x-ratelimit-reset` with
+ * `x-ratelimit-remaining: 0`, in seconds or as a time.
  * @param nowMs milliseconds since 1970, for dates.
  * @returns milliseconds from now, 0 or more; null when it does not say, or not so that it can be understood.
  */
-export function retryAfterMs(headers: Headers, nowMs: number): number | null {
+export function retryAfterMs(headers: ProviderHeaders, nowMs: number): number | null {
   const said = (name: string) => {
     const value = headers[name];
     return typeof value === 'string' ? value.trim() : undefined;
@@ -17,17 +17,9 @@ export function retryAfterMs(headers: Headers, nowMs: number): number | null {
   if (ms !== null) return ms;
   const after = said('retry-after');
   if (after !== undefined) return secondsOrDate(after, nowMs);
-  const resets = ['requests', 'tokens'].flatMap((limit) => {
-    const reset = said(`x-ratelimit-reset-${limit}`);
-    return reset === undefined || said(`x-ratelimit-remaining-${limit}`) !== '0' ? [] : [durationMs(reset)];
-  });
-  const known = resets.filter((reset) => reset !== null);
-  if (known.length > 0) return Math.max(...known);
+  const exhausted = exhaustionIn(headers, nowMs, 0);
+  if (exhausted) return exhausted.fullMs;
   return said('x-ratelimit-remaining') === '0' ? resetMs(said('x-ratelimit-reset'), nowMs) : null;
-}
-
-function plainNumber(text: string | undefined): number | null {
-  return text !== undefined && /^\d{1,15}(?:\.\d+)?$/.test(text) ? Number(text) : null;
 }
 
 function secondsOrDate(text: string, nowMs: number): number | null {
@@ -38,17 +30,6 @@ function secondsOrDate(text: string, nowMs: number): number | null {
     ? Date.parse(text)
     : Number.NaN;
   return Number.isNaN(date) ? null : Math.max(0, date - nowMs);
-}
-
-const unitMs: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1_000, ms: 1 };
-
-function durationMs(text: string): number | null {
-  if (!/^(?:\d+(?:\.\d+)?(?:ms|h|m|s))+$/.test(text)) return null;
-  let total = 0;
-  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|h|m|s)/g)) {
-    total += Number(amount) * (unitMs[unit ?? ''] ?? 0);
-  }
-  return total;
 }
 
 /** A count of seconds, or a time since 1970 in seconds or milliseconds: their sizes tell them apart. */

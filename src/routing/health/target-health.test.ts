@@ -250,3 +250,44 @@ describe('instances that share what they know', () => {
     expect(other.health.enter(same, [])).toEqual({ refused: 'limited', waitMs: expect.any(Number) });
   });
 });
+
+describe('a key whose limit is used up by the word of an answer', () => {
+  const keys = [keyOf('a'), keyOf('b')];
+
+  it('comes after the others until it is full again, and may be used when there is room', () => {
+    const { visit, pass } = healthOfTest({ fraction: () => 0 });
+    const target = targetOf(providerOf(keys));
+    const first = visit(target);
+    expect(first.key?.value).toBe('a');
+    first.exhausted(500, 10_000);
+    first.end({ kind: 'well' });
+    expect(visit(target).key?.value).toBe('b');
+    // Nobody else is left: half a second is nothing to be kept away for.
+    expect(visit(target, [keys[1] as ProviderKey]).key?.value).toBe('a');
+    pass(9_999);
+    expect(visit(target).key?.value).toBe('b');
+    pass(1);
+    expect(visit(target).key?.value).toBe('a');
+  });
+
+  it('is not used at all before there is room, when that takes long, however the answer ends', () => {
+    for (const how of [{ kind: 'well' }, failed, { kind: 'unknown' }] as const) {
+      const { health, visit, pass } = healthOfTest();
+      const target = targetOf(providerOf([keyOf('a')]));
+      const first = visit(target);
+      first.exhausted(6_000, 60_000);
+      first.answered(false);
+      first.end(how);
+      expect(health.enter(target, [])).toEqual({ refused: 'limited', waitMs: 6_000 });
+      pass(6_000);
+      expect(visit(target).key?.value).toBe('a');
+    }
+  });
+
+  it('is believed for a day at most', () => {
+    const { health, visit } = healthOfTest();
+    const target = targetOf(providerOf([keyOf('a')]));
+    visit(target).exhausted(1e12, 1e12);
+    expect(health.enter(target, [])).toEqual({ refused: 'limited', waitMs: 24 * 3_600_000 });
+  });
+});

@@ -30,6 +30,8 @@ export interface KeyRecord {
   readonly breaker: Breaker;
   /** The last time that it was refused, that was for a limit. */
   limited: boolean;
+  /** Until then its limit is not full again, so another key is the better choice; by the monotonic clock. */
+  lowUntilMs: number;
 }
 
 /** Share of a new value in the running mean: about the last ten count. */
@@ -69,7 +71,13 @@ export class TargetRecord {
     };
     this.breaker = newBreaker();
     const keys = provider.keys.length === 0 ? [null] : provider.keys;
-    this.keys = keys.map((key) => ({ key, weight: key?.weight ?? 1, breaker: newBreaker(), limited: false }));
+    this.keys = keys.map((key) => ({
+      key,
+      weight: key?.weight ?? 1,
+      breaker: newBreaker(),
+      limited: false,
+      lowUntilMs: 0,
+    }));
   }
 
   answered(ms: number, streamed: boolean): void {

@@ -38,6 +38,8 @@ export type VisitEnd =
 
 /** A provider that asks for more patience than this is asked again after it: nobody means a year. */
 const maxNamedMs = 24 * 3_600_000;
+/** For less, a provider's refusal costs no more than keeping away. */
+const worthWaitingMs = 1_000;
 
 /** One attempt's dealings with its target, from its first byte to its last. */
 export class Visit {
@@ -105,6 +107,19 @@ export class Visit {
     if (this.#keyPass.probe) this.#keyRecord.breaker.succeeded(this.#keyPass, nowMs);
   }
 
+  /**
+   * The provider has answered, and says that the key's limit is used up. Until it is full again another key is preferred,
+   * and until there is room for a call none goes there with this one, if that takes long enough to be worth while.
+   */
+  exhausted(roomMs: number, fullMs: number): void {
+    const nowMs = this.#clock.monotonicMs();
+    const record = this.#keyRecord;
+    record.lowUntilMs = nowMs + Math.min(fullMs, maxNamedMs);
+    if (roomMs < worthWaitingMs) return;
+    record.limited = true;
+    record.breaker.openFor(Math.min(roomMs, maxNamedMs), nowMs, true);
+  }
+
   /** To be told once; more is ignored. */
   end(how: VisitEnd): void {
     if (this.#over) return;
@@ -151,5 +166,7 @@ function chooseKey(
   const usable = keys.filter(
     ({ key, breaker }) => breaker.admits(nowMs) && (key === null || !refused.includes(key)),
   );
-  return usable[drawOne(usable, random.fraction)];
+  const full = usable.length > 1 ? usable.filter(({ lowUntilMs }) => lowUntilMs <= nowMs) : usable;
+  const among = full.length > 0 ? full : usable;
+  return among[drawOne(among, random.fraction)];
 }
