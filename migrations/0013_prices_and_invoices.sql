@@ -151,6 +151,15 @@ BEGIN
 END $$;
 CREATE TRIGGER never_updated BEFORE UPDATE ON invoices FOR EACH STATEMENT EXECUTE FUNCTION refuse_invoice_update();
 
+-- Which invoice asked for an adjustment: each is on one invoice, also one for a month whose invoice was issued before.
+CREATE TABLE invoiced_adjustments (
+  adjustment_id uuid PRIMARY KEY REFERENCES ledger_adjustments (id) ON DELETE CASCADE,
+  tenant_id uuid NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+  invoice_id uuid NOT NULL REFERENCES invoices (id) ON DELETE CASCADE
+);
+CREATE INDEX invoiced_adjustments_invoice ON invoiced_adjustments (invoice_id);
+CALL protect_tenant_table('invoiced_adjustments', 'SELECT');
+
 -- A provider's own account of what was used, compared with the ledger.
 CREATE TABLE reconciliations (
   id uuid PRIMARY KEY,

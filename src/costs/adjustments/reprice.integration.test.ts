@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { until } from '../../../test/harness/child.ts';
 import { createTestDatabase, type TestDatabase } from '../../../test/harness/database.ts';
-import { addLedgerRows, addTenant, type LedgerRowGiven } from '../../../test/harness/ledger-rows.ts';
+import { addLedgerRows, addTenant, type LedgerRowGiven } from '../../../test/harness/invoiced-rows.ts';
 import type { Principal } from '../../access/index.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { createIds } from '../../platform/ids.ts';
