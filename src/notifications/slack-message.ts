@@ -5,9 +5,8 @@ import type { OutgoingMessage, ToldEvent } from './outgoing-message.ts';
 const maxHeader = 150;
 const maxSection = 3_000;
 const maxFields = 10;
-const maxField = 2_000;
-/** All blocks together: Slack was seen to refuse messages from some 13,000 characters on. */
-const maxOfOneValue = 400;
+/** Slack takes 2,000 characters a field, but was seen to refuse some 13,000 in all. */
+const maxValue = 400;
 
 const marks = { info: ':information_source:', warning: ':warning:', critical: ':rotating_light:' } as const;
 
@@ -41,7 +40,7 @@ export function slackMessage(event: ToldEvent, url: string): OutgoingMessage {
 
 function fieldOf(name: string, value: unknown): string {
   const shown = typeof value === 'string' ? value : JSON.stringify(value);
-  return `*${escaped(name.replaceAll('_', ' '), 100)}*\n${escaped(cut(shown, maxOfOneValue), maxField - 200) || '–'}`;
+  return `*${escaped(name.replaceAll('_', ' '), 100)}*\n${escaped(shown, maxValue) || '–'}`;
 }
 
 /**
