@@ -27,3 +27,58 @@ CREATE VIEW live_instances AS
     AND l.objid = i.number::oid
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database());
 REVOKE ALL ON live_instances FROM gatehouse_app;
+
+-- Each data directory has an index of its own, and so its own copy of what that index must still be told. One that was
+-- away for long is forgotten here and builds its index again when it returns.
+CREATE TABLE index_places (
+  id uuid PRIMARY KEY,
+  registered_at timestamptz NOT NULL,
+  seen_at timestamptz NOT NULL
+);
+REVOKE ALL ON index_places FROM gatehouse_app;
+
+-- The place that is all zeros stands for "the only one there is": what was there before places had names, until the first
+-- of them takes it over.
+ALTER TABLE index_generations ADD COLUMN place uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000';
+ALTER TABLE index_vectors_missing ADD COLUMN place uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000';
+ALTER TABLE index_vectors_missing
+  DROP CONSTRAINT index_vectors_missing_tenant_id_generation_fkey,
+  DROP CONSTRAINT index_vectors_missing_pkey;
+ALTER TABLE index_generations DROP CONSTRAINT index_generations_pkey, ADD PRIMARY KEY (tenant_id, place, number);
+DROP INDEX index_generations_active;
+CREATE UNIQUE INDEX index_generations_active ON index_generations (tenant_id, place) WHERE state = 'active';
+ALTER TABLE index_vectors_missing
+  ADD PRIMARY KEY (tenant_id, place, generation, document_id),
+  ADD FOREIGN KEY (tenant_id, place, generation) REFERENCES index_generations (tenant_id, place, number)
+    ON UPDATE CASCADE ON DELETE CASCADE;
+
+ALTER TABLE index_changes ADD COLUMN place uuid;
+UPDATE index_changes SET place = '00000000-0000-0000-0000-000000000000';
+ALTER TABLE index_changes ALTER COLUMN place SET NOT NULL;
+DROP INDEX index_changes_tenant;
+CREATE INDEX index_changes_place ON index_changes (place, tenant_id, id);
+CREATE INDEX index_changes_document ON index_changes (document_id);
+
+-- One row is written, and becomes one for each place. Who registers a place waits for all who are writing such rows, and
+-- they for him (src/knowledge/index-places.store.ts): so a change is either told to it or older than its first look.
+CREATE FUNCTION choose_place() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+  SELECT id INTO NEW.place FROM index_places ORDER BY id LIMIT 1;
+  NEW.place := coalesce(NEW.place, '00000000-0000-0000-0000-000000000000');
+  RETURN NEW;
+END $$;
+REVOKE ALL ON FUNCTION choose_place FROM PUBLIC;
+CREATE TRIGGER a_place BEFORE INSERT ON index_changes FOR EACH ROW WHEN (NEW.place IS NULL)
+  EXECUTE FUNCTION choose_place();
+
+-- After the row: by then it is known that its writer may write it.
+CREATE FUNCTION tell_other_places() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+  INSERT INTO index_changes (tenant_id, document_id, change, created_at, place)
+    SELECT NEW.tenant_id, NEW.document_id, NEW.change, NEW.created_at, id FROM index_places WHERE id <> NEW.place;
+  PERFORM pg_notify('index_changed', NEW.tenant_id::text);
+  RETURN NULL;
+END $$;
+REVOKE ALL ON FUNCTION tell_other_places FROM PUBLIC;
+CREATE TRIGGER other_places AFTER INSERT ON index_changes FOR EACH ROW WHEN (pg_trigger_depth() = 0)
+  EXECUTE FUNCTION tell_other_places();

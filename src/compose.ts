@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Counter } from 'prom-client';
 import {
@@ -9,7 +10,10 @@ import {
 } from './access/index.ts';
 import { cacheRoutes, createAnswerStore, createModelAnswers, createRedisLevel } from './cache/index.ts';
 import {
+  budgetsRoutes,
   costsRoutes,
+  createBudgets,
+  createBudgetsStore,
   createCosts,
   createLedgerStore,
   createPriceCatalogue,
@@ -18,6 +22,7 @@ import {
 import { type Caller, createGateway, nothingLimited, wayTo } from './gateway/index.ts';
 import { createHttp, type HttpServer, problemOf, streamError } from './http/index.ts';
 import { createKnowledge, createParser, type Documents, documentRoutes } from './knowledge/index.ts';
+import { createMemoryCounters } from './limits/index.ts';
 import { createNotifier, notificationRoutes } from './notifications/index.ts';
 import {
   createHealth,
@@ -114,10 +119,11 @@ export async function compose(
     config.redisUrl === null
       ? null
       : createRedis({ url: config.redisUrl, timeoutMs: config.redisTimeoutMs, clock, log });
+  const place = placeOf(foundation.dataDirectory, newId);
   const instances = createInstances({
     url: foundation.databaseUrl,
     id: instanceId,
-    place: placeOf(foundation.dataDirectory, newId),
+    place,
     version,
     address: config.publicUrl,
     redis,
@@ -128,6 +134,7 @@ export async function compose(
     url: foundation.databaseUrl,
     executorId: instanceId,
     living: instances.live,
+    place,
     clock,
     log,
   });
@@ -178,6 +185,21 @@ export async function compose(
     log,
     dataDir: foundation.dataDirectory,
     writerId: instanceId,
+    recorded: (row) => budgets.recorded(row),
+  });
+  const counters = createMemoryCounters({ clock, writer: instanceId });
+  const budgets = createBudgets({
+    store: createBudgetsStore(database),
+    counters,
+    costs,
+    tenant: access.tenant,
+    writerId: instanceId,
+    liveWriters: instances.live,
+    dataDir: foundation.dataDirectory,
+    subscribe: notifications.subscribe,
+    clock,
+    newId,
+    log,
   });
   const targetHealth = createTargetHealth({
     clock,
@@ -237,18 +259,34 @@ export async function compose(
     random,
     metrics,
     describeError: streamError,
+    reservations: {
+      limits: nothingLimited.limits,
+      counters,
+      budgets: budgets.gate,
+      outputSizes: budgets.outputSizes,
+    },
     hooks: { cache: createModelAnswers({ store: cache, clock, embed: embedQuestion }) },
   });
 
   // Knowledge and answers. Each needs a little of the other: documents tell the index, the index reads documents.
+  const indexDirectory = join(foundation.dataDirectory, 'index');
   const index = createLanceDbIndex({
-    uri: join(foundation.dataDirectory, 'index'),
+    uri: indexDirectory,
     clock,
     onOptimiseFailure: (tenant, err) => log.warn({ err, tenant }, 'the search index was not optimised'),
   });
   const parser = createParser({ maxWorkers: parserWorkers, log, clock });
   const knowledge = createKnowledge({
     database,
+    place: {
+      own: place,
+      others: () =>
+        instances
+          .rows()
+          .map((row) => row.place)
+          .filter((other) => other !== place),
+      sharedFiles: false,
+    },
     objects,
     jobs,
     parse: parser.parse,
@@ -262,6 +300,8 @@ export async function compose(
   });
   const retrieval = createRetrieval({
     database,
+    place,
+    onDocumentsChanged: (listener) => notifications.subscribe('index_changed', listener, () => {}),
     index,
     source: knowledge.indexFeed,
     readPassages: knowledge.passages.readPassages,
@@ -323,6 +363,7 @@ export async function compose(
       providerHealthRoutes({ ...routing, health: targetHealth }),
       routingRoutes(routing, { health: targetHealth, wayTo }),
       costsRoutes(costs),
+      budgetsRoutes(budgets.service),
       cacheRoutes(cache),
       documentRoutes(knowledge.documents),
       ...retrievalRoutes(retrieval, { clock, problemOf }),
@@ -341,11 +382,13 @@ export async function compose(
       // Before anything is touched that another instance may be at work on.
       await instances.start();
       await objects.clean();
+      if ((await knowledge.takePlace()) === 'new') await rm(indexDirectory, { recursive: true, force: true });
       await access.start();
       await routing.start();
       await notifications.start();
       notifier.start();
       costs.start();
+      await budgets.start();
       cache.start();
       gateway.start();
       retrieval.start();
@@ -364,6 +407,7 @@ export async function compose(
       await retrieval.stop();
       await gateway.stop();
       await cache.stop();
+      await budgets.stop();
       await costs.stop();
       await health.stop();
       await notifier.stop();

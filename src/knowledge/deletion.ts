@@ -2,6 +2,7 @@ import type { Clock } from '../platform/clock.ts';
 import type { JobDefinition, StepRetries } from '../platform/jobs/index.ts';
 import type { Log } from '../platform/log.ts';
 import type { Objects } from '../platform/objects.ts';
+import type { BlobPlaces } from './blob-places.ts';
 import type { DeletionStore } from './deletion.store.ts';
 import type { DeletionReceiptRow, PlaceResult } from './knowledge-tables.ts';
 import type { LooseBlobsStore } from './loose-blobs.store.ts';
@@ -21,6 +22,7 @@ export interface DeletionDependencies {
   readonly store: DeletionStore;
   readonly blobs: LooseBlobsStore;
   readonly objects: Objects;
+  readonly blobPlaces: BlobPlaces;
   readonly derivedPlaces: readonly DerivedPlace[];
   readonly settlements: Settlements;
   readonly retries: StepRetries;
@@ -29,6 +31,10 @@ export interface DeletionDependencies {
 }
 
 export type DeletionInput = { receiptId: string };
+
+/** How long files at other instances are waited for; then the deletion is tried again later. */
+const elsewhereMs = 4_000;
+const lookEveryMs = 200;
 
 export function deletionJobId(receiptId: string): string {
   return `delete:${receiptId}`;
@@ -40,20 +46,30 @@ export function deletionJobId(receiptId: string): string {
  * place that could not be asked leaves it open, and the reconciler tries again.
  */
 export function createDeletion(deps: DeletionDependencies): JobDefinition<DeletionInput> {
-  const { store, blobs, objects, clock, log, settlements } = deps;
+  const { store, blobs, objects, blobPlaces, clock, log, settlements } = deps;
 
   const removeFiles = async (documentId: string): Promise<number> => {
     const keys = await blobs.ofDocument(documentId);
-    for (const key of keys) {
+    for (const key of keys.filter(blobPlaces.isHere)) {
       await objects.remove(key);
       await blobs.forgetAsPlatform(key);
     }
+    if (!keys.every(blobPlaces.isHere)) await removedElsewhere(documentId);
     return keys.length;
+  };
+
+  /** The instances that have the others clear them away within seconds, if they live. */
+  const removedElsewhere = async (documentId: string): Promise<void> => {
+    const until = clock.monotonicMs() + elsewhereMs;
+    while ((await blobs.ofDocument(documentId)).length > 0 && clock.monotonicMs() < until) {
+      await clock.sleep(lookEveryMs);
+    }
   };
 
   const countFiles = async (receipt: DeletionReceiptRow): Promise<number> => {
     const left = await blobs.ofDocument(receipt.document_id);
-    return left.length + ((await objects.exists(receipt.blob_key)) ? 1 : 0);
+    const isThere = blobPlaces.isHere(receipt.blob_key) && (await objects.exists(receipt.blob_key));
+    return left.length + (isThere ? 1 : 0);
   };
 
   const removeAndLook = async (receiptId: string): Promise<'complete' | 'absent'> => {

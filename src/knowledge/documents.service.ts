@@ -6,6 +6,7 @@ import type { JobQueue } from '../platform/jobs/index.ts';
 import type { Log } from '../platform/log.ts';
 import type { Page, PageCursor } from '../platform/page.ts';
 import { type Acl, readersOf } from './acl.ts';
+import type { BlobPlaces } from './blob-places.ts';
 import { type DeletionInput, deletionJobId } from './deletion.ts';
 import type { DocumentsStore } from './documents.store.ts';
 import { type IndexNow, type IngestInput, ingestJobId } from './ingest.ts';
@@ -19,6 +20,7 @@ import type { WriteResult } from './write-document.ts';
 export interface DocumentsDependencies {
   readonly store: DocumentsStore;
   readonly files: ReceivedFiles;
+  readonly blobPlaces: BlobPlaces;
   readonly ingests: JobQueue<IngestInput>;
   readonly deletions: JobQueue<DeletionInput>;
   readonly indexNow: IndexNow;
@@ -49,11 +51,12 @@ export function createDocuments(deps: DocumentsDependencies) {
   /** Work for what was just committed. Should this fail, the reconciler finds the row; the caller was served. */
   const enqueueIngest = (row: DocumentRow): Promise<void> =>
     deps.ingests
-      .enqueue(ingestJobId(row.id, row.version), row.tenant_id, {
-        documentId: row.id,
-        tenantId: row.tenant_id,
-        version: row.version,
-      })
+      .enqueue(
+        ingestJobId(row.id, row.version),
+        row.tenant_id,
+        { documentId: row.id, tenantId: row.tenant_id, version: row.version },
+        deps.blobPlaces.placeOf(row.blob_key),
+      )
       .catch((error) =>
         log.warn({ err: error, document: row.id }, 'ingest was not enqueued; the reconciler will'),
       );

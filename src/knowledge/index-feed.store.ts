@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Database } from '../platform/database/database.ts';
+import { onlyPlace } from '../platform/place.ts';
 import type { KnowledgeTables } from './knowledge-tables.ts';
 
 /** Something the index of a tenant must still be told. */
@@ -32,14 +33,20 @@ export type IndexFeed = ReturnType<typeof createIndexFeed>;
 
 /**
  * What the indexer reads, as the platform: it serves every tenant and shows nothing to a caller. Changes are written in
- * the transaction of what they tell of, and removed only when the index has them.
+ * the transaction of what they tell of, once for each place that has an index, and removed only when that index has them.
+ * @param place the data directory whose index is fed.
  */
-export function createIndexFeed(database: Database) {
+export function createIndexFeed(database: Database, place: string = onlyPlace) {
   const platform = database.platform.withTables<KnowledgeTables>();
 
   return {
     async tenantsWithIndexChanges(): Promise<string[]> {
-      const rows = await platform.selectFrom('index_changes').select('tenant_id').distinct().execute();
+      const rows = await platform
+        .selectFrom('index_changes')
+        .select('tenant_id')
+        .distinct()
+        .where('place', '=', place)
+        .execute();
       return rows.map((row) => row.tenant_id);
     },
 
@@ -48,6 +55,7 @@ export function createIndexFeed(database: Database) {
       const rows = await platform
         .selectFrom('index_changes')
         .select(['id', 'document_id', 'change'])
+        .where('place', '=', place)
         .where('tenant_id', '=', tenantId)
         .orderBy('id')
         .limit(limit)

@@ -27,6 +27,7 @@ export interface UnfinishedDocument {
   readonly tenant_id: string;
   readonly version: number;
   readonly attempts: number;
+  readonly blob_key: string;
 }
 
 export type IngestStore = ReturnType<typeof createIngestStore>;
@@ -129,7 +130,7 @@ export function createIngestStore(database: Database) {
     unfinished: (after: string | null, limit: number): Promise<UnfinishedDocument[]> => {
       let query = platform
         .selectFrom('documents')
-        .select(['id', 'tenant_id', 'version', 'attempts'])
+        .select(['id', 'tenant_id', 'version', 'attempts', 'blob_key'])
         .where('status', 'in', unfinishedStatuses);
       if (after !== null) query = query.where('id', '>', after);
       return query.orderBy('id').limit(limit).execute();

@@ -10,6 +10,7 @@ import { createFairGate } from './fair-gate.ts';
 import type { IngestStore } from './ingest.store.ts';
 import type { IngestMetrics } from './ingest-metrics.ts';
 import type { DocumentRow } from './knowledge-tables.ts';
+import type { OtherPlaces } from './other-places.ts';
 import { ParseFailure } from './parsing/parse-failure.ts';
 import type { Settlements } from './settlements.ts';
 import { textParts } from './text-parts.ts';
@@ -39,6 +40,7 @@ export interface IngestDependencies {
   readonly objects: Objects;
   readonly parse: ParseFile;
   readonly indexNow: IndexNow;
+  readonly otherPlaces: OtherPlaces;
   readonly settlements: Settlements;
   readonly metrics: IngestMetrics;
   readonly retries: StepRetries;
@@ -122,6 +124,12 @@ export function createIngest(deps: IngestDependencies): JobDefinition<IngestInpu
       clock.now(),
     );
 
+  /** What is ready is found at every instance, unless one is behind by more than a moment. */
+  const index = async ({ tenantId, documentId }: IngestInput): Promise<void> => {
+    await deps.indexNow(tenantId);
+    await deps.otherPlaces.haveTaken(documentId);
+  };
+
   return {
     name: 'ingest',
     concurrency: concurrency.inAll,
@@ -129,11 +137,7 @@ export function createIngest(deps: IngestDependencies): JobDefinition<IngestInpu
     maxRecoveries: 25,
     async run(input, step) {
       if ((await step('read and store', () => readAndStore(input), retries)) === 'over') return;
-      await step(
-        'index',
-        () => metrics.timed('index', () => deps.indexNow(input.tenantId)).then(() => null),
-        retries,
-      );
+      await step('index', () => metrics.timed('index', () => index(input)).then(() => null), retries);
       const finished = await step(
         'finish',
         () => store.finish(input.documentId, input.version, clock.now()),

@@ -74,6 +74,8 @@ type IndexChangeTable = {
   document_id: string;
   change: 'upsert' | 'delete';
   created_at: Date;
+  /** Whose index is to be told; the database fills it in, and makes a row for each. */
+  place: Generated<string>;
 };
 
 /** One place a deleted document was in: what was removed, and what a look afterwards still found. */

@@ -5,16 +5,20 @@ import type { Jobs, StepRetries } from '../platform/jobs/index.ts';
 import type { Log } from '../platform/log.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { Objects } from '../platform/objects.ts';
+import { alone } from './alone.store.ts';
+import { createBlobPlaces, oneStore } from './blob-places.ts';
 import { createDeletionStore } from './deletion.store.ts';
 import { createDeletion, type DerivedPlace } from './deletion.ts';
 import { createDocuments } from './documents.service.ts';
 import { createDocumentsStore } from './documents.store.ts';
 import { createIndexFeed } from './index-feed.store.ts';
+import { createIndexPlaces } from './index-places.store.ts';
 import { createIngestStore } from './ingest.store.ts';
 import { createIngest, type IndexNow, type ParseFile } from './ingest.ts';
 import { createIngestMetrics } from './ingest-metrics.ts';
 import { createKnowledgeVersionStore } from './knowledge-version.store.ts';
 import { createLooseBlobsStore } from './loose-blobs.store.ts';
+import { createOtherPlaces, noOtherPlaces } from './other-places.ts';
 import { createPassagesStore } from './passages.store.ts';
 import { createReceivedFiles } from './received-files.ts';
 import { createReconciler } from './reconcile.ts';
@@ -23,6 +27,16 @@ import { createSettlements } from './settlements.ts';
 export interface KnowledgeDependencies {
   readonly database: Database;
   readonly objects: Objects;
+  /**
+   * Where this instance keeps index and files, when there may be others that keep their own. `sharedFiles`: the object
+   * store is the same for all.
+   */
+  readonly place?: {
+    readonly own: string;
+    /** Places of the other instances that live. */
+    readonly others: () => readonly string[];
+    readonly sharedFiles: boolean;
+  };
   /** Not started yet: the kinds of work are registered here. */
   readonly jobs: Jobs;
   readonly parse: ParseFile;
@@ -49,9 +63,17 @@ export type Knowledge = ReturnType<typeof createKnowledge>;
 /** Documents, the work on them, and what search and the indexer read of them. */
 export function createKnowledge(deps: KnowledgeDependencies) {
   const { database, objects, jobs, clock, log, retries = defaultRetries } = deps;
+  let firstPlace: string | null = null;
+  const places = deps.place ? createIndexPlaces(database, deps.place.own) : null;
+  const blobPlaces =
+    deps.place && !deps.place.sharedFiles ? createBlobPlaces(deps.place.own, () => firstPlace) : oneStore;
+  const otherPlaces =
+    deps.place && places
+      ? createOtherPlaces({ living: deps.place.others, withoutChangesOf: places.withoutChangesOf, clock })
+      : noOtherPlaces;
   const ingestStore = createIngestStore(database);
   const deletionStore = createDeletionStore(database);
-  const blobs = createLooseBlobsStore(database);
+  const blobs = createLooseBlobsStore(database, blobPlaces.patterns);
   const settlements = createSettlements(clock);
   const metrics = createIngestMetrics(deps.metrics, clock, ingestStore.countUnfinished);
   const index: DerivedPlace = {
@@ -60,15 +82,20 @@ export function createKnowledge(deps: KnowledgeDependencies) {
       await deps.indexNow(tenantId);
       return null;
     },
-    count: deps.indexHolds,
+    // Another instance is done with a deletion once it has looked that nothing is left.
+    count: async (tenantId, documentId) =>
+      (await deps.indexHolds(tenantId, documentId)) + (await otherPlaces.haveTaken(documentId)),
   };
 
-  const ingests = jobs.register(createIngest({ ...deps, store: ingestStore, settlements, metrics, retries }));
+  const ingests = jobs.register(
+    createIngest({ ...deps, store: ingestStore, otherPlaces, settlements, metrics, retries }),
+  );
   const deletions = jobs.register(
     createDeletion({
       store: deletionStore,
       blobs,
       objects,
+      blobPlaces,
       derivedPlaces: [index, ...(deps.derivedPlaces ?? [])],
       settlements,
       retries,
@@ -83,17 +110,30 @@ export function createKnowledge(deps: KnowledgeDependencies) {
     ingests,
     deletions,
     objects,
+    blobPlaces,
+    alone: (work) => alone(database, work),
+    also: places ? [lookAfterPlaces] : [],
     settlements,
     metrics,
     clock,
     log,
   });
 
+  async function lookAfterPlaces(): Promise<void> {
+    for (const forgotten of (await places?.lookAfter()) ?? []) {
+      log.warn(
+        { place: forgotten },
+        'a data directory that nobody serves from was forgotten; its index is built again',
+      );
+    }
+  }
+
   return {
     documents: createDocuments({
       ...deps,
       store: createDocumentsStore(database),
-      files: createReceivedFiles({ ...deps, store: blobs }),
+      files: createReceivedFiles({ ...deps, blobPlaces, store: blobs }),
+      blobPlaces,
       ingests,
       deletions,
       settlements,
@@ -102,7 +142,17 @@ export function createKnowledge(deps: KnowledgeDependencies) {
     passages: createPassagesStore(database),
     ...createKnowledgeVersionStore(database),
     /** What the indexer reads, as the platform. */
-    indexFeed: createIndexFeed(database),
+    indexFeed: createIndexFeed(database, deps.place?.own),
+    /**
+     * From here on this place's index is told of every change. Before the index is used. @returns whether what is there
+     * now may be anything, and has to go.
+     */
+    async takePlace(): Promise<'known' | 'new'> {
+      if (!places) return 'known';
+      const registered = await places.register();
+      firstPlace = registered.firstPlace;
+      return registered.index;
+    },
     /** Brings accepted work back to life; after the jobs have started. */
     start: () => reconciler.start(),
     /** Before the jobs stop. */

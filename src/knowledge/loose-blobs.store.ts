@@ -3,8 +3,15 @@ import type { KnowledgeTables } from './knowledge-tables.ts';
 
 export type LooseBlobsStore = ReturnType<typeof createLooseBlobsStore>;
 
-/** SQL of files that no document holds: on their way in, or on their way out. */
-export function createLooseBlobsStore(database: Database) {
+/**
+ * SQL of files that no document holds: on their way in, or on their way out.
+ * @param keysOf a LIKE pattern for keys of files at named places, and one for those at this place; absent: all files
+ *   are to be had here.
+ */
+export function createLooseBlobsStore(
+  database: Database,
+  keysOf?: { readonly named: string; readonly own: string },
+) {
   const platform = database.platform.withTables<KnowledgeTables>();
 
   return {
@@ -47,14 +54,18 @@ export function createLooseBlobsStore(database: Database) {
       return rows.map((row) => row.blob_key);
     },
 
-    async removable(now: Date, limit: number): Promise<string[]> {
-      const rows = await platform
+    /** Those that may be removed here, in the order of their keys, after the given one. */
+    async removable(now: Date, after: string, limit: number): Promise<string[]> {
+      let query = platform
         .selectFrom('loose_blobs')
         .select('blob_key')
         .where('removable_at', '<=', now)
-        .orderBy('removable_at')
-        .limit(limit)
-        .execute();
+        .where('blob_key', '>', after);
+      if (keysOf) {
+        const { named, own } = keysOf;
+        query = query.where((eb) => eb.or([eb('blob_key', 'not like', named), eb('blob_key', 'like', own)]));
+      }
+      const rows = await query.orderBy('blob_key').limit(limit).execute();
       return rows.map((row) => row.blob_key);
     },
   };

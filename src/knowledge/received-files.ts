@@ -6,6 +6,7 @@ import { AppError } from '../platform/errors.ts';
 import type { NewId } from '../platform/ids.ts';
 import type { Log } from '../platform/log.ts';
 import type { Objects } from '../platform/objects.ts';
+import type { BlobPlaces } from './blob-places.ts';
 import type { LooseBlobsStore } from './loose-blobs.store.ts';
 import { cleanText } from './parsing/clean-text.ts';
 import type { Content } from './revision.ts';
@@ -32,15 +33,18 @@ const beginningLength = 10_000;
 export function createReceivedFiles(deps: {
   readonly store: LooseBlobsStore;
   readonly objects: Objects;
+  readonly blobPlaces: BlobPlaces;
   /** Bytes of one file; 256 MiB when not given. */
   readonly maxFileBytes?: number | undefined;
   readonly clock: Pick<Clock, 'now'>;
   readonly newId: NewId;
   readonly log: Log;
 }) {
-  const { store, objects, clock, newId, log, maxFileBytes = defaultMaxFileBytes } = deps;
+  const { store, objects, blobPlaces, clock, newId, log, maxFileBytes = defaultMaxFileBytes } = deps;
 
   const drop = async (scope: DatabaseScope, blobKey: string): Promise<void> => {
+    // The instance that has it clears it away.
+    if (!blobPlaces.isHere(blobKey)) return;
     try {
       await objects.remove(blobKey);
       await store.forget(scope, blobKey);
@@ -54,7 +58,7 @@ export function createReceivedFiles(deps: {
     stream: Readable,
     sent: { readonly fileName: string | undefined; readonly contentType: string | undefined },
   ): Promise<ReceivedFile> => {
-    const blobKey = `documents/${scope.tenantId}/${newId()}`;
+    const blobKey = blobPlaces.newKey(scope.tenantId, newId());
     const hash = createHash('sha256');
     await store.declare(scope, blobKey, new Date(clock.now().getTime() + uploadLeaseMs));
     try {

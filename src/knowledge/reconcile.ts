@@ -2,6 +2,7 @@ import type { Clock } from '../platform/clock.ts';
 import type { JobQueue } from '../platform/jobs/index.ts';
 import type { Log } from '../platform/log.ts';
 import type { Objects } from '../platform/objects.ts';
+import type { BlobPlaces } from './blob-places.ts';
 import type { DeletionStore } from './deletion.store.ts';
 import { type DeletionInput, deletionJobId } from './deletion.ts';
 import type { IngestStore, UnfinishedDocument } from './ingest.store.ts';
@@ -17,6 +18,11 @@ export interface ReconcileDependencies {
   readonly ingests: JobQueue<IngestInput>;
   readonly deletions: JobQueue<DeletionInput>;
   readonly objects: Objects;
+  readonly blobPlaces: BlobPlaces;
+  /** Does the work unless another instance is doing it. */
+  readonly alone: (work: () => Promise<void>) => Promise<void>;
+  /** What else is done at each turn. */
+  readonly also: readonly (() => Promise<void>)[];
   readonly settlements: Settlements;
   readonly metrics: IngestMetrics;
   readonly clock: Clock;
@@ -24,6 +30,7 @@ export interface ReconcileDependencies {
 }
 
 const everyMs = 60_000;
+const clearEveryMs = 1_000;
 const pageSize = 500;
 /** A job that ended without an outcome is begun anew this often, a minute or more apart. */
 const maxAttempts = 10;
@@ -34,7 +41,7 @@ const maxAttempts = 10;
  * that no document holds.
  */
 export function createReconciler(deps: ReconcileDependencies) {
-  const { ingestStore, deletionStore, blobs, ingests, deletions, objects, clock, log } = deps;
+  const { ingestStore, deletionStore, blobs, ingests, deletions, objects, blobPlaces, clock, log } = deps;
   let stopping = new AbortController();
   let loop: Promise<void> = Promise.resolve();
 
@@ -59,11 +66,8 @@ export function createReconciler(deps: ReconcileDependencies) {
       await ingestStore.countAttempt(row.id, row.version);
       await ingests.forget(jobId);
     }
-    await ingests.enqueue(jobId, row.tenant_id, {
-      documentId: row.id,
-      tenantId: row.tenant_id,
-      version: row.version,
-    });
+    const input = { documentId: row.id, tenantId: row.tenant_id, version: row.version };
+    await ingests.enqueue(jobId, row.tenant_id, input, blobPlaces.placeOf(row.blob_key));
   };
 
   const giveUp = async (row: UnfinishedDocument): Promise<void> => {
@@ -92,11 +96,11 @@ export function createReconciler(deps: ReconcileDependencies) {
     } while (after !== null && !stopping.signal.aborted);
   };
 
-  const removeLooseBlobs = async (): Promise<void> => {
-    let keys: string[];
+  const removeLooseBlobs = async (before = clock.now()): Promise<void> => {
+    let keys: string[] = [];
     do {
-      keys = await blobs.removable(clock.now(), pageSize);
-      for (const key of keys) {
+      keys = await blobs.removable(before, keys.at(-1) ?? '', pageSize);
+      for (const key of keys.filter(blobPlaces.isHere)) {
         await objects.remove(key);
         await blobs.forgetAsPlatform(key);
       }
@@ -104,9 +108,15 @@ export function createReconciler(deps: ReconcileDependencies) {
   };
 
   const reconcile = async (): Promise<void> => {
-    for (const part of [reconcileDeletions, reconcileDocuments, removeLooseBlobs]) {
-      await part().catch((error) => log.warn({ err: error }, `${part.name} failed; again in a minute`));
-    }
+    const inTurn = async (...parts: (() => Promise<void>)[]): Promise<void> => {
+      for (const part of parts)
+        await part().catch((error) => log.warn({ err: error }, `${part.name} failed; again in a minute`));
+    };
+    await inTurn(
+      () => deps.alone(() => inTurn(reconcileDeletions, reconcileDocuments)),
+      () => removeLooseBlobs(),
+      ...deps.also,
+    );
   };
 
   return {
@@ -114,12 +124,21 @@ export function createReconciler(deps: ReconcileDependencies) {
     reconcile,
     start(): void {
       stopping = new AbortController();
-      loop = (async () => {
+      const periodically = async (ms: number, work: () => Promise<void>): Promise<void> => {
         while (!stopping.signal.aborted) {
-          await reconcile();
-          await clock.sleep(everyMs, stopping.signal).catch(() => {});
+          await work();
+          await clock.sleep(ms, stopping.signal).catch(() => {});
         }
-      })();
+      };
+      // Another instance may be waiting for files that only this one can remove.
+      // The deletion's own process is quicker, where it has the file itself.
+      const clear = () =>
+        removeLooseBlobs(new Date(clock.now().getTime() - clearEveryMs)).catch((error) =>
+          log.warn({ err: error }, 'files were not cleared away yet'),
+        );
+      const loops = [periodically(everyMs, reconcile)];
+      if (blobPlaces.patterns) loops.push(periodically(clearEveryMs, clear));
+      loop = Promise.all(loops).then(() => {});
     },
     async stop(): Promise<void> {
       stopping.abort();

@@ -3,6 +3,9 @@ import { join } from 'node:path';
 import { AppError } from './errors.ts';
 import { isUuid, type NewId } from './ids.ts';
 
+/** Stands for "the only one there is": what was there before data directories had names. */
+export const onlyPlace = '00000000-0000-0000-0000-000000000000';
+
 /**
  * The name of a data directory: the same for each process that ever serves from it, so that what it holds (an index,
  * uploaded files) is known to be there again. Made at the first call; the directory is locked for this process.

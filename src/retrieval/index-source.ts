@@ -2,6 +2,7 @@
 export interface IndexChange {
   readonly id: bigint;
   readonly documentId: string;
+  readonly change: 'upsert' | 'delete';
 }
 
 /** What the index should hold of a document now. */

@@ -47,9 +47,24 @@ export function createIndexUpkeep(deps: IndexUpkeepDependencies) {
       const documentIds = changes.map(({ documentId }) => documentId);
       await writeChanged(tenantId, active, documentIds);
       if (building) await writer.write(tenantId, building, documentIds, null);
+      const deleted = changes.filter(({ change }) => change === 'delete');
+      for (const { documentId } of deleted) await makeSure(tenantId, documentId, [active, building]);
       // Only now, so that a crash before it brings them again.
       await source.finishIndexChanges(changes.map(({ id }) => id));
       if (changes.length < changesAtOnce) break;
+    }
+  }
+
+  /** Others take it from a finished change that a deleted document is gone here. @throws when it is not. */
+  async function makeSure(
+    tenantId: string,
+    documentId: string,
+    kept: readonly (KnownGeneration | null)[],
+  ): Promise<void> {
+    if ((await source.chunksForIndex(tenantId, documentId)) !== null) return;
+    for (const generation of kept) {
+      const left = generation ? await index.count(tenantId, generation, documentId) : 0;
+      if (left > 0) throw new Error(`${left} passages of a deleted document are still in the index`);
     }
   }
 

@@ -35,6 +35,8 @@ export interface Indexing {
    * @throws AppError `dependency_down` with a time to come back while the index is being mended.
    */
   forSearch(tenantId: string): Promise<KnownGeneration | null>;
+  /** Something of the tenant's documents changed, perhaps at another instance: it is indexed soon; nobody waits. */
+  changed(tenantId: string): void;
   /** Has the tenant's index looked at and mended. Searches are refused until that is done. */
   repair(tenantId: string): void;
   /** How many passages of a document its tenant's index still holds: the probe after a deletion. */
@@ -172,6 +174,11 @@ export function createIndexing(deps: IndexingDependencies): Indexing {
   return {
     indexNow,
     repair,
+
+    changed(tenantId) {
+      // An index that was not looked at yet is brought up to date by that look.
+      if (sound.has(tenantId) && !stopping.signal.aborted) indexNow(tenantId).catch(() => {});
+    },
 
     async forSearch(tenantId) {
       if (!sound.has(tenantId)) {

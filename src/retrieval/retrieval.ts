@@ -24,6 +24,10 @@ import { createVectorUpkeep } from './vector-upkeep.ts';
 
 export interface RetrievalDependencies {
   readonly database: Database;
+  /** The data directory whose index this is; absent: the only one there is. */
+  readonly place?: string;
+  /** Called with a tenant whenever something of its documents changed, at any instance. */
+  readonly onDocumentsChanged?: (listener: (tenantId: string) => void) => void;
   /** Started by its first use; stopped here. */
   readonly index: SearchIndex;
   readonly source: IndexSource;
@@ -49,7 +53,7 @@ export type Retrieval = ReturnType<typeof createRetrieval>;
 /** Search and answers, and the keeping of the index that they rest on. */
 export function createRetrieval(deps: RetrievalDependencies) {
   const { database, index, source, clock, newId, log } = deps;
-  const store = createIndexGenerationsStore(database);
+  const store = createIndexGenerationsStore(database, deps.place);
   const documents = createDocumentFilterStore(database);
   const answers = new Counter({
     name: 'knowledge_answers_total',
@@ -95,6 +99,8 @@ export function createRetrieval(deps: RetrievalDependencies) {
     clock,
     log,
   });
+
+  deps.onDocumentsChanged?.(indexing.changed);
 
   const findPassages = createFindPassages({
     ...deps,

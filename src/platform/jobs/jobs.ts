@@ -49,9 +49,10 @@ export interface JobDefinition<Input extends StepResult> {
 export interface JobQueue<Input extends StepResult> {
   /**
    * Work under this id is started once: a second call with an id that is known changes nothing. Recorded when this
-   * resolves. @param partition the fair share it counts against.
+   * resolves. @param partition the fair share it counts against. @param place the only place where it can be done, because
+   * what it needs is there; it waits until somebody serves from there. Absent: any.
    */
-  enqueue(id: string, partition: string, input: Input): Promise<void>;
+  enqueue(id: string, partition: string, input: Input, place?: string | null): Promise<void>;
   /** The state of each job that is known; finished ones are forgotten after an hour. At most 500 ids. */
   states(ids: readonly string[]): Promise<ReadonlyMap<string, JobState>>;
   /** Drops the record of a finished job, so that its id can be enqueued again. */
@@ -78,6 +79,8 @@ export interface JobsSettings {
    * process of the same name takes up what one left.
    */
   readonly living?: () => readonly string[];
+  /** This process's place: it takes work that can be done nowhere else. */
+  readonly place?: string;
   readonly clock: Pick<Clock, 'now' | 'sleep'>;
   readonly log: Log;
 }
@@ -153,7 +156,7 @@ export function createJobs(settings: JobsSettings): Jobs {
       };
       definitions.push({ definition, bind: (start) => (startJob = start) });
       return {
-        enqueue: (id, partition, input) => startJob(id, partition, input),
+        enqueue: (id, partition, input, place) => startJob(id, partition, input, place ?? null),
         states: jobStates,
         forget: (id) => DBOS.deleteWorkflow(id),
       };
@@ -165,12 +168,15 @@ export function createJobs(settings: JobsSettings): Jobs {
       stopping = new AbortController();
       pool = openPool();
       try {
-        const queues = definitions.map(({ definition }) => definition.name);
-        DBOS.setConfig({ ...configuration(settings, pool), listenQueues: queues });
+        const places = settings.place === undefined ? [null] : [null, settings.place];
+        const queues = definitions.flatMap(({ definition }) =>
+          places.map((place) => ({ definition, name: queueName(definition.name, place) })),
+        );
+        DBOS.setConfig({ ...configuration(settings, pool), listenQueues: queues.map(({ name }) => name) });
         for (const { definition, bind } of definitions) bind(asWorkflow(definition, lostJobs));
         await DBOS.launch();
-        for (const { definition } of definitions) {
-          await DBOS.registerQueue(definition.name, {
+        for (const { definition, name } of queues) {
+          await DBOS.registerQueue(name, {
             workerConcurrency: definition.concurrency,
             partitionWorkerConcurrency: Math.min(definition.concurrencyPerPartition, definition.concurrency),
             minPollingIntervalMs: pollingIntervalMs,
@@ -207,7 +213,10 @@ export function createJobs(settings: JobsSettings): Jobs {
   };
 }
 
-type StartJob = (id: string, partition: string, input: StepResult) => Promise<void>;
+type StartJob = (id: string, partition: string, input: StepResult, place: string | null) => Promise<void>;
+
+/** Stored work refers to it. */
+const queueName = (job: string, place: string | null) => (place === null ? job : `${job}@${place}`);
 
 function asWorkflow(definition: JobDefinition<never>, lostJobs: LostJobs): StartJob {
   const workflow = DBOS.registerWorkflow(
@@ -215,10 +224,10 @@ function asWorkflow(definition: JobDefinition<never>, lostJobs: LostJobs): Start
       lostJobs.running(DBOS.workflowID ?? '', () => definition.run(input as never, runStep)),
     { name: definition.name, maxRecoveryAttempts: definition.maxRecoveries },
   );
-  return async (workflowID, queuePartitionKey, input) => {
+  return async (workflowID, queuePartitionKey, input, place) => {
     await DBOS.startWorkflow(workflow, {
       workflowID,
-      queueName: definition.name,
+      queueName: queueName(definition.name, place),
       enqueueOptions: { queuePartitionKey },
     })(input);
   };
