@@ -227,7 +227,7 @@ function connectionTo({ url, log }: RedisLinkDependencies): Redis {
     wasReady = false;
     log.warn(
       { reason: withoutPassword(error.message), code: error.code },
-      'Redis is away; the cache goes on without it',
+      'Redis is away; what uses it goes on without it',
     );
   });
   return redis;

@@ -104,31 +104,17 @@ local budgetAdd = function(name, field, amount, ends)
   local key = p .. 'b:' .. name
   if call('HINCRBY', key, field, fmt(amount)) == amount then budgetLife(name, ends) end
 end
-local judge = function(name)
-  local key = p .. 'b:' .. name
-  local writers = call('HGET', key, 'writers')
-  if not writers then return end
-  for _, writer in ipairs(cjson.decode(writers)) do
-    if call('HEXISTS', key, 'o:' .. writer) == 0 then
-      call('HDEL', key, 'ok')
-      return
-    end
-  end
-  call('HSET', key, 'ok', '1')
-end
 -- What a writer spent is told as a whole: the most it told is right, in whatever order it arrives.
 local tell = function(name, own, ends)
   local key = p .. 'b:' .. name
-  local before = call('HGET', key, 'o:' .. me)
-  local old = tonumber(before or '0')
-  if not before or own > old then
-    call('HSET', key, 'o:' .. me, fmt(own))
-    call('HINCRBY', key, 'own', fmt(own - old))
-    if not before then
-      budgetLife(name, ends)
-      judge(name)
-    end
-  end
+  local b = call('HMGET', key, 'o:' .. me, 'w:' .. me)
+  local old = tonumber(b[1] or '0')
+  if b[1] and own <= old then return end
+  call('HSET', key, 'o:' .. me, fmt(own))
+  if not b[1] then budgetLife(name, ends) end
+  if not b[2] then return end
+  call('HINCRBY', key, 'own', fmt(own - old))
+  if not b[1] then call('HINCRBY', key, 'awaited', -1) end
 end
 
 -- A hold: kind, name, amount, and the window's length or the budget's end.
@@ -222,10 +208,14 @@ enter()
  * head is needed in ms. Here also: 1 to take and 0 to look, id, sequence number, what is held, demands.
  * → outcome (0 admitted, n: the n-th has no room, -1 another memory, -2 too late, -3 unknown), now, memory, then each counter.
  */
-export const admitScript = `${prelude}${notLost}
+export const admitScript = `${prelude}
+if lost then return {-1} end
 local take = ARGV[7] == '1'
 local demands = cjson.decode(ARGV[11])
-sweep()
+if take then
+  enter()
+  sweep()
+end
 local keys = {}
 for i, d in ipairs(demands) do
   local kind = d[1]
@@ -255,20 +245,22 @@ for i, d in ipairs(demands) do
     amount = 1
     found[i] = {held}
   else
-    local b = call('HMGET', p .. 'b:' .. d[2], 'base', 'own', 'doubt', 'held', 'ok', 'o:' .. me)
+    local b = call('HMGET', p .. 'b:' .. d[2], 'base', 'own', 'doubt', 'held', 'awaited', 'w:' .. me)
     local spent = tonumber(b[1] or '0') + tonumber(b[2] or '0') + tonumber(b[3] or '0')
     local held = tonumber(b[4] or '0')
-    if not (b[1] and b[5] and b[6]) then
+    if b[1] and b[5] == '0' and b[6] then
+      room = d[3] - spent - held
+      found[i] = {spent, held, 1}
+    else
       unknown[#unknown + 1] = i
-      room = 0
-    else room = d[3] - spent - held end
+      found[i] = {spent, held, 0}
+    end
     amount = d[4]
-    found[i] = {spent, held, b[1] and b[5] and b[6] and 1 or 0}
   end
   if outcome == 0 and amount > room then outcome = i end
 end
 if take and #unknown > 0 then return {-3, now, e, unpack(unknown)} end
-local reply = {outcome, now, e}
+local reply = {outcome, now, e or ''}
 local n = 3
 if take and outcome == 0 then
   if ARGV[10] ~= '' then
@@ -347,10 +339,12 @@ return reply
 `;
 
 /**
- * What a process counted by itself. ARGV also: the push's number, then its contents; see redis-push.ts.
+ * What a process counted by itself. ARGV also: the push's number, what it tells, and what it saw last or '': without that
+ * nothing happens when the memory is another one.
  * → 0, now, memory, 1 when it was another memory than the one the process knew.
  */
 export const pushScript = `${prelude}
+if lost and ARGV[9] == '' then return {-1} end
 enter()
 local number = tonumber(ARGV[7])
 if not lost and tonumber(call('HGET', w, 'p:' .. me) or '0') >= number then return {0, now, e, 0} end
@@ -376,7 +370,7 @@ local count = function(taken, sign)
 end
 if lost then
   -- Each process tells what it saw last. The most of it counts once; what was counted since stays.
-  for _, seen in ipairs(push.seen) do
+  for _, seen in ipairs(cjson.decode(ARGV[9])) do
     local field = seen[1] .. ':' .. seen[2]
     local before = call('HGET', p .. 'm', field)
     if seen[1] == 1 then
@@ -415,20 +409,20 @@ return {0, now, e, lost and 1 or 0}
 export const establishScript = `${prelude}${notLost}
 local name, ends = ARGV[7], tonumber(ARGV[11])
 local key = p .. 'b:' .. name
-call('HSET', key, 'base', ARGV[8], 'writers', ARGV[10], 'ends', ARGV[11])
-budgetLife(name, ends)
--- The base has the rows of all that are not among the writers.
-local living = {}
-for _, writer in ipairs(cjson.decode(ARGV[10])) do living['o:' .. writer] = true end
-local all = call('HGETALL', key)
-for i = 1, #all, 2 do
-  if string.sub(all[i], 1, 2) == 'o:' and not living[all[i]] then
-    call('HDEL', key, all[i])
-    call('HINCRBY', key, 'own', fmt(-tonumber(all[i + 1])))
-  end
-end
 tell(name, tonumber(ARGV[9]), ends)
-judge(name)
+local all, told = call('HGETALL', key), {}
+for i = 1, #all, 2 do
+  if string.sub(all[i], 1, 2) == 'o:' then told[string.sub(all[i], 3)] = tonumber(all[i + 1])
+  elseif string.sub(all[i], 1, 2) == 'w:' then call('HDEL', key, all[i]) end
+end
+-- The base has the rows of all that are not among the writers.
+local own, awaited = 0, 0
+for _, writer in ipairs(cjson.decode(ARGV[10])) do
+  call('HSET', key, 'w:' .. writer, '1')
+  if told[writer] then own = own + told[writer] else awaited = awaited + 1 end
+end
+call('HSET', key, 'base', ARGV[8], 'own', fmt(own), 'awaited', awaited)
+budgetLife(name, ends)
 return {0, now, e}
 `;
 

@@ -1,0 +1,417 @@
+import type { Clock } from '../../platform/clock.ts';
+import { AppError } from '../../platform/errors.ts';
+import type { Log } from '../../platform/log.ts';
+import type { Metrics } from '../../platform/metrics.ts';
+import type { RedisLink } from '../../platform/redis.ts';
+import {
+  type Actuals,
+  type AdmissionRequest,
+  type Counters,
+  type Decision,
+  type Demand,
+  type DemandState,
+  demandsAtMost,
+  type EstablishedBudget,
+} from './counters.ts';
+import { createRecentIds } from './recent-ids.ts';
+import { createCalls, MemoryLost, scripts } from './redis-calls.ts';
+import { Group, takenBy, unsureAtMost } from './redis-group.ts';
+import { createRedisCountersMetrics } from './redis-metrics.ts';
+import { createReach } from './redis-reach.ts';
+import { type AwayPolicy, createStandIn } from './redis-stand-in.ts';
+import { createSync, renewedAtOnce } from './redis-sync.ts';
+import { createWanted } from './redis-wanted.ts';
+import { decisionOf, encodeDemands, holdsOf, neededMs, readRaw, statesOf } from './redis-wire.ts';
+
+export interface RedisCountersDependencies {
+  readonly redis: RedisLink;
+  /** This process. */
+  readonly writer: string;
+  /** Counts in this process while Redis is away. */
+  readonly local: Counters;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** How many instances live, this one among them. */
+  readonly instances: () => number;
+  /** What happens while Redis is away, for limits and for budgets. */
+  readonly policy: { readonly rates: AwayPolicy; readonly spend: AwayPolicy };
+  /** The time that is counted by, milliseconds; absent: Redis' own, so that instances agree. Tests drive it. */
+  readonly now?: () => number;
+  /** How often reservations are renewed, milliseconds; absent: three times in a lease. */
+  readonly renewMs?: number;
+}
+
+/** Counters that all instances share. */
+export interface RedisCounters extends Counters {
+  /** Rejects with AppError `dependency_down` only where the policy is to refuse while Redis is away. */
+  admit(request: AdmissionRequest): Promise<Decision>;
+  /** @throws AppError `dependency_down` while Redis is away. */
+  establish(group: string, counter: string, budget: EstablishedBudget): Promise<void>;
+  /**
+   * Told of budgets that another instance asks this one to establish, because it waits for what this one has spent, and
+   * this one has not established them itself.
+   */
+  onWanted(listener: (group: string, counters: readonly string[]) => void): void;
+  /** Whether all instances count together now. */
+  readonly shared: boolean;
+  start(): Promise<void>;
+  /** Tells what is to be told, as far as Redis takes it. */
+  stop(): Promise<void>;
+}
+
+const defaultRenewMs = 3_000;
+/** Groups whose counters are remembered; those of which nothing is open or to be told make room. */
+const groupsAtMost = 20_000;
+/** How long an admission waits for its group to be told, milliseconds. */
+const syncWaitMs = 25;
+/** Groups told at once when Redis is back. */
+const syncedAtOnce = 16;
+const settledRemembered = 10_000;
+const tellAtMost = 500;
+/** Own spending is remembered for so long after a period's end. */
+const ownGraceMs = 3_600_000;
+
+export function createRedisCounters(deps: RedisCountersDependencies): RedisCounters {
+  const { redis, writer, clock, log } = deps;
+  const nowMs = deps.now ?? (() => clock.now().getTime());
+  const groups = new Map<string, Group>();
+  const settledIds = createRecentIds(settledRemembered);
+  const stopping = new AbortController();
+  let sequences = 0;
+  let renewing: Promise<void> = Promise.resolve();
+
+  const reach = createReach({ redis, clock, log, scripts, onBack: () => void syncAll() });
+  const metrics = createRedisCountersMetrics(deps.metrics, () => reach.usable);
+  const calls = createCalls({ redis, reach, writer, now: deps.now });
+  const { local, instances, policy } = deps;
+  const standIn = createStandIn({ local, writer, nowMs, instances, policy });
+  const sync = createSync({ reach, calls, standIn, nowMs, metrics });
+  const wanted = createWanted({
+    redis,
+    clock,
+    writer,
+    tell(name, counters) {
+      const group = groups.get(name);
+      const unknown = counters.filter((counter) => !group?.own.has(counter));
+      if (group === undefined) return unknown;
+      for (const counter of counters) if (group.own.has(counter)) group.toTell.add(counter);
+      if (isShared(group)) tellSoon(group);
+      return unknown;
+    },
+  });
+
+  const open = (name: string): Group => {
+    const known = groups.get(name);
+    if (known !== undefined) return known;
+    if (groups.size >= groupsAtMost) makeRoom();
+    const group = new Group(name);
+    groups.set(name, group);
+    return group;
+  };
+
+  const makeRoom = (): void => {
+    let looks = 0;
+    for (const [name, group] of groups) {
+      if (group.isIdle) {
+        groups.delete(name);
+        return;
+      }
+      // Looked at again when the others have had their turn.
+      groups.delete(name);
+      groups.set(name, group);
+      if (++looks === 32) return;
+    }
+  };
+
+  const isShared = (group: Group): boolean => reach.usable && group.term === reach.term && !group.lost;
+
+  /** Counting goes through Redis from now on, after what it has to be told first. */
+  const joins = async (group: Group): Promise<boolean> => {
+    if (isShared(group)) return true;
+    if (!reach.usable) return false;
+    if (!group.needsSync(reach.connection)) {
+      standIn.end(group);
+      group.term = reach.term;
+      group.connection = reach.connection;
+      return true;
+    }
+    return sync(group);
+  };
+
+  const joinsSoon = (group: Group): Promise<boolean> => {
+    const timer = new AbortController();
+    const late = clock.sleep(syncWaitMs, timer.signal).then(
+      () => false,
+      () => false,
+    );
+    return Promise.race([joins(group), late]).finally(() => timer.abort());
+  };
+
+  const syncAll = async (): Promise<void> => {
+    const waiting = [...groups.values()].filter((group) => group.needsSync(reach.connection));
+    const next = async (): Promise<void> => {
+      for (let group = waiting.pop(); group !== undefined && reach.usable; group = waiting.pop())
+        await joins(group);
+    };
+    await Promise.all(Array.from({ length: syncedAtOnce }, next));
+  };
+
+  /** A failure of one call. Lost memory is mended at once; anything else means that Redis is away. */
+  const failed = (group: Group, error: unknown): void => {
+    if (error instanceof MemoryLost) void joins(group);
+    else reach.trip(error);
+  };
+
+  // Admissions
+
+  const admitThere = async (group: Group, request: AdmissionRequest): Promise<Decision> => {
+    const { id, demands } = request;
+    tellNow(group);
+    const sequence = ++sequences;
+    const holds = holdsOf(demands);
+    const record = holds.length > 0 ? JSON.stringify([writer, holds]) : '';
+    const startedMs = clock.monotonicMs();
+    const args = [1, id, sequence, record, encodeDemands(demands, true)];
+    let reply: unknown[];
+    try {
+      reply = await calls.admit(group, neededMs(demands, nowMs()), args);
+    } catch (error) {
+      if (error instanceof MemoryLost) throw error;
+      if (isHeldAlready(error)) throw new Error(`The reservation ${id} is held already.`, { cause: error });
+      reach.trip(error);
+      return admitHere(group, request, sequence);
+    }
+    metrics.latency.observe((clock.monotonicMs() - startedMs) / 1000);
+    const outcome = reply[0] as number;
+    if (outcome === -3) return unknown(group, demands, reply.slice(3) as number[]);
+    const atMs = reply[1] as number;
+    const raws = readRaw(demands, reply);
+    group.see(demands, raws, atMs);
+    if (outcome === 0 && record !== '') group.open.set(id, { holds, record, inRedis: true });
+    return decisionOf(demands, raws, atMs, outcome === 0 ? null : outcome - 1, record !== '');
+  };
+
+  const unknown = (group: Group, demands: readonly Demand[], places: readonly number[]): Decision => {
+    const counters = places.map((place) => demands[place - 1]?.counter ?? '');
+    wanted.ask(group.name, counters);
+    return { outcome: 'unknown', counters };
+  };
+
+  /** @param sequence of the admission that Redis may have heard of; null: it was not asked. */
+  const admitHere = (group: Group, request: AdmissionRequest, sequence: number | null): Decision => {
+    const { id, demands } = request;
+    let decision: Decision;
+    try {
+      standIn.refuseClosed(demands);
+      decision = standIn.admit(group, request);
+    } catch (error) {
+      metrics.closed.inc();
+      if (sequence !== null) keepUnsure(group, request, sequence, false);
+      throw error;
+    }
+    const admitted = decision.outcome === 'admitted';
+    (admitted ? metrics.admitted : metrics.refused).inc();
+    if (sequence !== null) keepUnsure(group, request, sequence, admitted);
+    else if (admitted) group.take(demands, nowMs());
+    if (admitted) group.hold(id, demands, writer, sequence !== null);
+    return decision;
+  };
+
+  /** Redis is asked later what became of it. */
+  const keepUnsure = (
+    group: Group,
+    { id, demands }: AdmissionRequest,
+    sequence: number,
+    admitted: boolean,
+  ): void => {
+    if (!admitted && holdsOf(demands).length > 0) group.settleLater([id, []]);
+    if (group.unsure.length < unsureAtMost)
+      group.unsure.push([sequence, admitted ? 1 : 0, takenBy(demands, nowMs())]);
+    else if (admitted) group.take(demands, nowMs());
+  };
+
+  const admit = async (request: AdmissionRequest): Promise<Decision> => {
+    const { demands } = request;
+    if (demands.length > demandsAtMost) throw new Error(`More than ${demandsAtMost} demands at once.`);
+    if (demands.length === 0) return { outcome: 'admitted', states: [], holds: false };
+    const group = open(request.group);
+    try {
+      if (isShared(group) || (await joinsSoon(group))) return await admitThere(group, request);
+    } catch (error) {
+      if (!(error instanceof MemoryLost)) throw error;
+      // Redis was emptied: it is told what it knew, and asked once more.
+      if (await joinsSoon(group)) return admitThere(group, request).catch(orHere(group, request));
+    }
+    return admitHere(group, request, null);
+  };
+
+  const orHere = (group: Group, request: AdmissionRequest) => (error: unknown) => {
+    if (!(error instanceof MemoryLost)) throw error;
+    return admitHere(group, request, null);
+  };
+
+  // What is told, and not waited for
+
+  const tellNow = (group: Group): void => {
+    while (group.toSettle.length + group.toTell.size > 0) {
+      const settled = group.toSettle.splice(0, tellAtMost);
+      const own = group.tellOwn();
+      calls.settle(group, settled, own).catch((error) => {
+        group.toSettle.unshift(...settled);
+        for (const [counter] of own) group.toTell.add(counter);
+        failed(group, error);
+      });
+    }
+  };
+
+  /** After whatever else is settled in this turn. */
+  const tellSoon = (group: Group): void => {
+    group.telling ??= Promise.resolve().then(() => {
+      group.telling = null;
+      if (isShared(group)) tellNow(group);
+    });
+  };
+
+  const settle = (name: string, id: string, actuals: Actuals): void => {
+    const group = groups.get(name);
+    if (group === undefined) return;
+    const held = group.open.get(id);
+    group.open.delete(id);
+    const spent = !settledIds.has(id) && group.spend(actuals);
+    if (spent) settledIds.add(id);
+    if (held === undefined && !spent) return;
+    const shared = isShared(group);
+    if (!shared) standIn.settle(group, id, actuals);
+    if (held !== undefined) {
+      const used = held.holds.flatMap(([kind, counter, , windowMs]) => {
+        const amount = actuals.get(counter) ?? 0;
+        return kind === 2 && amount > 0 ? [{ counter, windowMs, amount }] : [];
+      });
+      if (shared) group.settleLater([id, used.map(({ counter, amount }) => [counter, amount] as const)]);
+      else {
+        if (held.inRedis) group.settleLater([id, []]);
+        for (const { counter, windowMs, amount } of used)
+          group.takeWindow(counter, windowMs, Math.floor(nowMs() / windowMs), amount);
+      }
+    }
+    if (shared) tellSoon(group);
+  };
+
+  const renew = async (group: Group): Promise<void> => {
+    const ids = [...group.open.keys()];
+    for (let at = 0; at < ids.length; at += renewedAtOnce) {
+      const missing = await calls.renew(
+        group,
+        ids
+          .slice(at, at + renewedAtOnce)
+          .filter((id) => group.open.has(id))
+          .map((id) => [id]),
+      );
+      const again = missing.flatMap((id) => {
+        const held = group.open.get(id);
+        return held === undefined ? [] : [[id, held.record] as const];
+      });
+      if (again.length > 0) await calls.renew(group, again);
+    }
+  };
+
+  const keepRenewing = async (): Promise<void> => {
+    while (!stopping.signal.aborted) {
+      await clock.sleep(deps.renewMs ?? defaultRenewMs, stopping.signal).catch(() => {});
+      for (const group of groups.values()) {
+        if (stopping.signal.aborted) return;
+        forgetOldPeriods(group);
+        if (group.open.size > 0 && isShared(group)) await renew(group).catch((error) => failed(group, error));
+      }
+    }
+  };
+
+  const forgetOldPeriods = (group: Group): void => {
+    for (const [counter, { endsAtMs }] of group.own)
+      if (endsAtMs + ownGraceMs < nowMs()) group.own.delete(counter);
+  };
+
+  const away = (cause?: unknown) =>
+    new AppError(
+      'dependency_down',
+      'What is left of a budget cannot be told at the moment. Try again shortly.',
+      {
+        cause,
+        retryAfterSeconds: 1,
+      },
+    );
+
+  return {
+    admit,
+    settle,
+    async peek(name, demands): Promise<readonly DemandState[]> {
+      const group = open(name);
+      if (demands.length === 0) return [];
+      try {
+        if (isShared(group) || (await joinsSoon(group))) {
+          tellNow(group);
+          const reply = await calls.admit(group, 0, [0, '', 0, '', encodeDemands(demands, false)]);
+          const raws = readRaw(demands, reply);
+          return statesOf(demands, raws, reply[1] as number);
+        }
+      } catch (error) {
+        failed(group, error);
+      }
+      return standIn.peek(group, demands);
+    },
+    async establish(name, counter, { base, own, writers, endsAtMs }) {
+      const group = open(name);
+      const known = group.own.get(counter)?.nanoUsd ?? 0;
+      const spent = { nanoUsd: Math.max(known, own), endsAtMs };
+      group.own.set(counter, spent);
+      const tell = () => {
+        const budget = { base, own: spent.nanoUsd, writers, endsAtMs };
+        return calls.establish(group, counter, budget, Math.max(0, endsAtMs - nowMs()) + 86_400_000);
+      };
+      try {
+        if (!isShared(group) && !(await joinsSoon(group))) throw away();
+        await tell().catch(async (error) => {
+          if (!(error instanceof MemoryLost) || !(await joinsSoon(group))) throw error;
+          await tell();
+        });
+      } catch (error) {
+        if (error instanceof AppError) throw error;
+        failed(group, error);
+        throw away(error);
+      }
+    },
+    async forgetDoubt(name, dead) {
+      const group = open(name);
+      group.toForget.add(dead);
+      if (!isShared(group)) {
+        await joinsSoon(group);
+        return;
+      }
+      try {
+        await calls.forget(group, dead);
+        group.toForget.delete(dead);
+      } catch (error) {
+        failed(group, error);
+      }
+    },
+    onWanted: wanted.listen,
+    get shared() {
+      return reach.usable;
+    },
+    async start() {
+      await reach.start();
+      renewing = keepRenewing();
+    },
+    async stop() {
+      stopping.abort();
+      for (const group of groups.values()) if (isShared(group)) tellNow(group);
+      await renewing;
+      await reach.stop();
+    },
+  };
+}
+
+function isHeldAlready(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('HELD');
+}
