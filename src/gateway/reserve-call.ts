@@ -44,7 +44,10 @@ const establishAtMost = 3;
 /** One admission on its way. */
 interface Asking {
   readonly call: ModelCall;
-  readonly id: string;
+  /** Names the reservation; a new one for each time of asking. */
+  id: string;
+  /** The call's own, before it goes anywhere; false: for a further target, of which its caller does not know. */
+  readonly first: boolean;
   readonly demands: readonly Demand[];
   readonly target: Target | null;
   established: number;
@@ -81,7 +84,7 @@ export function createReserveCall(deps: ReserveCallDependencies): ReserveCall {
     wants,
     freed: (tenantId) => room.freed(tenantId),
     takeMore(call, demands) {
-      const asking = askingOf(call, newId(), demands, null);
+      const asking = askingOf(call, demands, null, false);
       const taken = ({ holds }: Admitted) => ({ id: asking.id, demands, holds });
       const asked = ask(asking);
       return asked instanceof Promise ? asked.then(taken) : taken(asked);
@@ -100,10 +103,10 @@ export function createReserveCall(deps: ReserveCallDependencies): ReserveCall {
     });
     try {
       const demands = [...ofRequest(call), ...wanted.demands];
-      const asking = askingOf(call, call.id, demands, first);
+      const asking = askingOf(call, demands, first, true);
       const held = ({ states, holds }: Admitted) => {
         call.entry?.decided(demands.length === 0 ? noHeaders : limits.headers(demands, states));
-        const taken = { id: call.id, demands, holds };
+        const taken = { id: asking.id, demands, holds };
         return new HeldCall(heldCalls, call, route, at, bounds, wanted, taken);
       };
       const asked = demands.length === 0 ? nothingAsked : ask(asking);
@@ -124,8 +127,19 @@ export function createReserveCall(deps: ReserveCallDependencies): ReserveCall {
     return limits.demandsOfQuery({ principal: caller.principal, ip: entry.ip, weight: entry.weight });
   }
 
+  function askingOf(
+    call: ModelCall,
+    demands: readonly Demand[],
+    target: Target | null,
+    first: boolean,
+  ): Asking {
+    return { call, id: '', first, demands, target, established: 0, untilMs: null, pauseMs: shortestPauseMs };
+  }
+
   function ask(asking: Asking): Admitted | Promise<Admitted> {
-    const { call, id, demands } = asking;
+    const id = newId();
+    asking.id = id;
+    const { call, demands } = asking;
     const decision = counters.admit({ group: call.caller.principal.tenantId, id, demands });
     return decision instanceof Promise
       ? decision.then((decided) => goOn(asking, decided, true))
@@ -162,8 +176,7 @@ export function createReserveCall(deps: ReserveCallDependencies): ReserveCall {
     const state = decision.states[decision.exhausted];
     if (!demand || !state) throw new Error('a refusal that names no demand');
     if (demand.kind !== 'budget') {
-      // Of a further target the caller does not know.
-      if (asking.id === call.id) call.entry?.decided(limits.headers(demands, decision.states));
+      if (asking.first) call.entry?.decided(limits.headers(demands, decision.states));
       throw limits.refusal(demand, decision);
     }
     const noRoom = budgets.refusal(demand, state);
@@ -201,10 +214,6 @@ export function createReserveCall(deps: ReserveCallDependencies): ReserveCall {
     if (call.cancellation.reason !== null) throw cancelledError(call, target?.provider.name ?? 'none');
     return ask(asking);
   }
-}
-
-function askingOf(call: ModelCall, id: string, demands: readonly Demand[], target: Target | null): Asking {
-  return { call, id, demands, target, established: 0, untilMs: null, pauseMs: shortestPauseMs };
 }
 
 const noHeaders = Object.freeze({});

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Access, Principal } from '../../src/access/index.ts';
 import { permissionsOfRole } from '../../src/access/index.ts';
-import { createCosts, createPriceCatalogue } from '../../src/costs/index.ts';
+import { createCosts, createPriceCatalogue, type RecordedRow } from '../../src/costs/index.ts';
 import {
   createGateway,
   type Gateway,
@@ -36,7 +36,7 @@ import {
   type TargetKnowledge,
 } from '../../src/routing/index.ts';
 
-import { openDoors, openEntrance } from './open-doors.ts';
+import { entranceOf, openDoors, openEntrance } from './open-doors.ts';
 
 /** A ledger row as the spool holds it. */
 export type SpooledRow = Readonly<Record<string, unknown>>;
@@ -88,8 +88,10 @@ export interface ModelPathOptions {
   readonly spoolMaxBytes?: number;
   /** What routes of the strategy `least_latency` go by; nobody knows any when absent. */
   readonly latencyMs?: TargetKnowledge['latencyMs'];
-  /** Nothing is limited when absent. */
+  /** Nothing is limited when absent; else requests over HTTP are, too. */
   readonly reservations?: Reservations;
+  /** Told of each ledger row. */
+  readonly recorded?: (row: RecordedRow) => void;
 }
 
 const tenantId = '01920000-0000-7000-8000-000000000001';
@@ -119,6 +121,7 @@ export async function startModelPath(options: ModelPathOptions): Promise<ModelPa
     metrics,
     log,
     dataDir,
+    ...(options.recorded ? { recorded: options.recorded } : {}),
     ...(options.spoolMaxBytes === undefined ? {} : { spoolMaxBytes: options.spoolMaxBytes }),
   });
   const health = createTargetHealth({
@@ -158,7 +161,7 @@ export async function startModelPath(options: ModelPathOptions): Promise<ModelPa
   });
   const principal = principalOfTest();
   const http = await createHttp({
-    limits: openEntrance(),
+    limits: options.reservations ? entranceOf(options.reservations) : openEntrance(),
     access: { authenticate: () => principal } as unknown as Access,
     clock,
     newId,

@@ -41,6 +41,10 @@ export function openDoors(): Reservations {
 
 /** The same for requests over HTTP. */
 export function openEntrance(): Omit<RequestLimitsDependencies, 'newId'> {
-  const { limits, counters } = openDoors();
+  return entranceOf(openDoors());
+}
+
+/** Requests over HTTP are limited by the same as calls. */
+export function entranceOf({ limits, counters }: Reservations): Omit<RequestLimitsDependencies, 'newId'> {
   return { gate: limits, counters, weightOf: () => 1 };
 }
