@@ -68,4 +68,66 @@ describe.skipIf(!redisIsInstalled)(redisIsInstalled ? 'with Redis' : redisMissin
     await instances.routeToSimulator(admin, 'fast', 'gpt-4o');
     await until(async () => (await ask(1, admin, 'fast')).json.model === 'gpt-4o');
   });
+
+  describe('documents', () => {
+    const search = async (i: number, key: string, query: string) => {
+      const reply = await instances.callAs(i, key, 'POST', '/api/v1/search', { query });
+      expect({ status: reply.status, text: reply.text }).toMatchObject({ status: 200 });
+      return reply.json.hits.map((found: { document_id: string }) => found.document_id) as string[];
+    };
+    const add = async (i: number, key: string, title: string, text: string) => {
+      const reply = await instances.callAs(i, key, 'POST', '/api/v1/documents?wait=true', { title, text });
+      expect({ status: reply.status, text: reply.text }).toMatchObject({ status: 201 });
+      expect(reply.json.status).toBe('ready');
+      return reply.json.id as string;
+    };
+
+    it('uploaded at one, ready, and found at both; deleted at the other, and gone from both', async () => {
+      const { admin } = await instances.tenant('papers');
+      const first = await add(0, admin, 'Herons', 'The grey heron fishes at the weir in the early morning.');
+      expect(await search(1, admin, 'heron weir')).toEqual([first]);
+      const second = await add(1, admin, 'Otters', 'The otter sleeps below the old bridge.');
+      expect(await search(0, admin, 'otter bridge')).toEqual([second]);
+
+      const receipt = await instances.callAs(1, admin, 'DELETE', `/api/v1/documents/${first}`);
+      expect(receipt.json).toMatchObject({ completed_at: expect.any(String) });
+      for (const i of [0, 1]) expect(await search(i, admin, 'heron weir')).toEqual([]);
+    });
+
+    it('of one that is killed while many are on their way are all found in the end, once it is back', async () => {
+      const { admin } = await instances.tenant('many');
+      const texts = Array.from(
+        { length: 30 },
+        (_, n) => `Report ${n} is about subject${n} and nothing else.`,
+      );
+      const accepted = await Promise.all(
+        texts.map((text, n) =>
+          instances.callAs(n % 2, admin, 'POST', '/api/v1/documents', { title: `Report ${n}`, text }),
+        ),
+      );
+      await instances.kill9(1);
+      expect(accepted.map(({ status }) => status)).toEqual(texts.map(() => 202));
+      await instances.restart(1);
+      await until(async () => {
+        const states = await Promise.all(
+          accepted.map(({ json }) => instances.callAs(0, admin, 'GET', `/api/v1/documents/${json.id}`)),
+        );
+        return states.every(({ json }) => json.status === 'ready');
+      });
+      for (const n of [0, 1, 28, 29]) {
+        for (const i of [0, 1]) expect(await search(i, admin, `subject${n}`)).toEqual([accepted[n]?.json.id]);
+      }
+    });
+
+    it('reach an instance that comes later, on an empty directory', async () => {
+      const { admin } = await instances.tenant('late');
+      const id = await add(0, admin, 'Swifts', 'Swifts sleep on the wing above the town.');
+      const late = await instances.add();
+      await until(async () => {
+        const reply = await instances.callAs(late, admin, 'POST', '/api/v1/search', { query: 'swifts wing' });
+        return reply.status === 200 && reply.json.hits[0]?.document_id === id;
+      });
+      await instances.stopOne(late);
+    });
+  });
 });
