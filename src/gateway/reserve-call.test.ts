@@ -154,14 +154,16 @@ describe('limits of a call', () => {
 
   it('hold what is expected, and a call in process is no query of its own', async () => {
     const { path, small } = await limited({ ...everything, outputTokens: 300 });
-    simulator.setPace({ latencyMs: 40 });
-    const caller = { principal: path.principal, correlationId: 'question-0001' };
+    simulator.setPace({ latencyMs: 60_000 });
+    const leaving = new AbortController();
+    const caller = { principal: path.principal, correlationId: 'question-0001', signal: leaving.signal };
     const asking = path.gateway.models.chat(caller, { model: 'fast', messages: hello.messages });
     await expect.poll(() => simulator.calls().length).toBe(1);
     expect(small.left('tokens')).toBeLessThan(tokensPerDay - 300);
     expect(small.left('tokens')).toBeGreaterThan(tokensPerDay - 400);
     expect([small.left('queries'), small.left('requests')]).toEqual([2, 50]);
-    await asking;
+    leaving.abort();
+    await expect(asking).rejects.toMatchObject({ code: 'client_gone' });
     expect(small.left('tokens')).toBe(tokensPerDay - tokensOf(await path.ledger()));
   });
 
