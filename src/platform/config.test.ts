@@ -169,6 +169,47 @@ describe('the configuration', () => {
     );
   });
 
+  it('takes limits from a section of the file, and leaves the others as they are built in', () => {
+    const file = join(folder, 'limits.yaml');
+    writeFileSync(
+      file,
+      'limits: { tiers: { free: { queries_per_second: 0.5, queries_per_day: unlimited } } }',
+    );
+    const { limits } = loadConfig({ GATEHOUSE_CONFIG: file });
+    expect(limits).toEqual({
+      tiers: { free: { queries_per_second: 0.5, queries_per_day: null } },
+      weights: { prompt_execute: 10, workflow_execute: 50, evaluation_batch: 100 },
+      unauthenticatedPerMinute: 10,
+      redisDown: { rates: 'open', spend: 'closed' },
+    });
+  });
+
+  it('names every figure of limits that cannot be, together with all other problems', () => {
+    const file = join(folder, 'limits.yaml');
+    const lines = (text: string) => {
+      writeFileSync(file, text);
+      return problemsOf({ GATEHOUSE_CONFIG: file, PORT: 'eighty' })
+        .split('\n')
+        .slice(1)
+        .map((l) => l.trim());
+    };
+    const starter =
+      '{ queries_per_second: 0.0005, burst: unlimited, tokens_per_day: .nan, concurrent: 1.5, x: 1 }';
+    const problems = lines(
+      `limits: { tiers: { starter: ${starter}, gold: {} }, redis_down: { rates: ajar } }`,
+    );
+    expect(problems).toHaveLength(8);
+    expect(problems[0]).toMatch(/^PORT must be/);
+    expect(problems[1]).toMatch(/^limits.tiers.starter.queries_per_second must be a number from 0.001/);
+    expect(problems[2]).toMatch(/^limits.tiers.starter.burst must be a whole number from 1/);
+    expect(problems[3]).toMatch(/^limits.tiers.starter.tokens_per_day must be .*unlimited; see docs/);
+    expect(problems[4]).toMatch(/^limits.tiers.starter.concurrent must be/);
+    expect(problems.join()).toMatch(/limits.tiers.starter Unrecognized key: "x"/);
+    expect(problems.join()).toMatch(/limits.tiers Unrecognized key: "gold"/);
+    expect(problems.join()).toMatch(/limits.redis_down.rates must be open or closed/);
+    expect(lines('limits: 5')).toHaveLength(2);
+  });
+
   it('notices names that nothing reads', () => {
     expect(
       unknownVariables({

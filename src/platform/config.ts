@@ -10,6 +10,7 @@ import {
 } from './environment-providers.ts';
 import { AppError } from './errors.ts';
 import { ipRangeOf } from './ip-address.ts';
+import { type LimitsConfig, limitsSection } from './limits-settings.ts';
 
 /** The variables that Gatehouse reads, each with an example that is shown when it is wrong. */
 const examples: Record<string, string> = {
@@ -147,6 +148,7 @@ export interface Config {
   readonly masterKey: Buffer | null;
   readonly adminKey: string | null;
   readonly region: 'eu' | 'us' | 'apac';
+  readonly limits: LimitsConfig;
   /** Addresses and ranges of proxies whose word on their clients' addresses counts. */
   readonly trustedProxies: readonly string[];
   readonly drainMs: number;
@@ -186,16 +188,20 @@ export interface ClientConfig {
 
 /**
  * Reads the configuration once: the environment over the YAML file that `GATEHOUSE_CONFIG` names (a flat mapping of
- * the same names). Empty variables count as absent.
+ * the same names, and the section `limits`). Empty variables count as absent.
  * @throws AppError `config_invalid` that lists every problem with the variable's name and an example.
  */
 export function loadConfig(environment: Environment = process.env): Config {
-  const given = Object.fromEntries(
-    Object.entries({ ...readConfigFile(environment.GATEHOUSE_CONFIG), ...withoutEmpty(environment) }),
-  );
+  const file = readConfigFile(environment.GATEHOUSE_CONFIG);
+  const given = { ...file.settings, ...withoutEmpty(environment) };
   const parsed = schema.safeParse(given);
-  const problems = [...(parsed.success ? [] : problemsIn(parsed.error)), ...incompleteProviders(given)];
-  if (!parsed.success || problems.length > 0) throw invalid(problems);
+  const limits = limitsSection.safeParse(file.limits ?? {});
+  const problems = [
+    ...(parsed.success ? [] : problemsIn(parsed.error)),
+    ...incompleteProviders(given),
+    ...(limits.success ? [] : problemsInLimits(limits.error)),
+  ];
+  if (!parsed.success || !limits.success || problems.length > 0) throw invalid(problems);
   const v = parsed.data;
   return {
     host: v.HOST,
@@ -217,6 +223,7 @@ export function loadConfig(environment: Environment = process.env): Config {
     masterKey: v.GATEHOUSE_MASTER_KEY ? Buffer.from(v.GATEHOUSE_MASTER_KEY, 'base64') : null,
     adminKey: v.GATEHOUSE_ADMIN_KEY ?? null,
     region: v.GATEHOUSE_REGION,
+    limits: limits.data,
     trustedProxies: v.GATEHOUSE_TRUSTED_PROXIES,
     drainMs: v.GATEHOUSE_DRAIN_SECONDS * 1000,
     shutdownMs: v.GATEHOUSE_SHUTDOWN_SECONDS * 1000,
@@ -235,8 +242,8 @@ export function loadConfig(environment: Environment = process.env): Config {
  * @throws AppError `config_invalid`, as `loadConfig` does.
  */
 export function loadClientConfig(environment: Environment = process.env): ClientConfig {
-  const given = { ...readConfigFile(environment.GATEHOUSE_CONFIG), ...withoutEmpty(environment) };
-  const parsed = clientSchema.safeParse(given);
+  const { settings } = readConfigFile(environment.GATEHOUSE_CONFIG);
+  const parsed = clientSchema.safeParse({ ...settings, ...withoutEmpty(environment) });
   if (!parsed.success) throw invalid(problemsIn(parsed.error));
   const v = parsed.data;
   return {
@@ -281,8 +288,14 @@ function withoutEmpty(environment: Environment): Record<string, string> {
   );
 }
 
-function readConfigFile(path: string | undefined): Record<string, string> {
-  if (!path) return {};
+interface ConfigFile {
+  readonly settings: Readonly<Record<string, string>>;
+  /** The section as it was written, not looked at yet. */
+  readonly limits?: unknown;
+}
+
+function readConfigFile(path: string | undefined): ConfigFile {
+  if (!path) return { settings: {} };
   let content: unknown;
   try {
     content = parseYaml(readFileSync(path, 'utf8')) ?? {};
@@ -293,12 +306,20 @@ function readConfigFile(path: string | undefined): Record<string, string> {
   if (typeof content !== 'object' || content === null || Array.isArray(content)) {
     throw invalid([{ path: 'GATEHOUSE_CONFIG', message: 'must hold a mapping, for example PORT: 8080' }]);
   }
-  const entries = Object.entries(content);
+  const { limits, ...settings } = content as Record<string, unknown>;
+  const entries = Object.entries(settings);
   const problems = entries
     .filter(([name]) => !(name in examples))
     .map(([name]) => ({ path: name, message: `in ${path} is not a setting; see docs/configuration.md` }));
   if (problems.length > 0) throw invalid(problems);
-  return Object.fromEntries(entries.map(([name, value]) => [name, String(value)]));
+  return { settings: Object.fromEntries(entries.map(([name, value]) => [name, String(value)])), limits };
+}
+
+function problemsInLimits(error: z.ZodError): { path: string; message: string }[] {
+  return error.issues.map((issue) => ({
+    path: ['limits', ...issue.path].join('.'),
+    message: `${issue.message}; see docs/limits.md`,
+  }));
 }
 
 function problemsIn(error: z.ZodError): { path: string; message: string }[] {
