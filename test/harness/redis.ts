@@ -25,11 +25,12 @@ const program = 'redis-server';
 export const redisIsInstalled = spawnSync(program, ['--version']).status === 0;
 export const redisMissing = `SKIPPED: ${program} is not installed, so nothing about Redis was tested. Install it: apt-get install redis-server`;
 
-export async function startRedis(): Promise<TestRedis> {
+/** @param options further ones of the server's command line, as `--cluster-enabled`, `yes`. */
+export async function startRedis(options: readonly string[] = []): Promise<TestRedis> {
   const directory = await mkdtemp(join(tmpdir(), 'gatehouse-redis-'));
   const password = randomBytes(12).toString('hex');
   const port = await freePort();
-  let server = await launch(port, password, directory);
+  let server = await launch(port, password, directory, options);
   const end = async (signal: NodeJS.Signals) => {
     if (server.exitCode !== null || server.signalCode !== null) return;
     const ended = new Promise((resolve) => server.once('exit', resolve));
@@ -41,7 +42,7 @@ export async function startRedis(): Promise<TestRedis> {
     password,
     kill: () => end('SIGKILL'),
     async startAgain() {
-      server = await launch(port, password, directory);
+      server = await launch(port, password, directory, options);
     },
     freeze: () => void server.kill('SIGSTOP'),
     thaw: () => void server.kill('SIGCONT'),
@@ -71,7 +72,12 @@ export async function startSilentServer(): Promise<{ readonly port: number; stop
   };
 }
 
-async function launch(port: number, password: string, directory: string): Promise<ChildProcess> {
+async function launch(
+  port: number,
+  password: string,
+  directory: string,
+  options: readonly string[],
+): Promise<ChildProcess> {
   const server = spawn(
     program,
     ['--port', String(port), '--bind', '127.0.0.1', '--requirepass', password, '--dir', directory].concat([
@@ -81,6 +87,7 @@ async function launch(port: number, password: string, directory: string): Promis
       'no',
       '--daemonize',
       'no',
+      ...options,
     ]),
     { stdio: ['ignore', 'pipe', 'pipe'] },
   );
