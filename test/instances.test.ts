@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { until } from './harness/child.ts';
 import { type RunningInstances, startInstances } from './harness/instances.ts';
+import { startLoadBalancer } from './harness/load-balancer.ts';
 import { redisIsInstalled, redisMissing } from './harness/redis.ts';
+import { call } from './harness/server.ts';
 
 /*
  * Several instances on one database, as their operator and their users meet them.
@@ -129,5 +131,58 @@ describe.skipIf(!redisIsInstalled)(redisIsInstalled ? 'with Redis' : redisMissin
       });
       await instances.stopOne(late);
     });
+  });
+
+  it('are restarted one after the other under load, and no request fails', async () => {
+    const drainSeconds = { GATEHOUSE_DRAIN_SECONDS: '1' };
+    for (const i of [0, 1]) {
+      await instances.stopOne(i);
+      await instances.restart(i, drainSeconds);
+    }
+    const { admin } = await instances.tenant('rolling');
+    await instances.routeToSimulator(admin, 'fast');
+    const document = { title: 'Herons', text: 'The grey heron fishes at the weir.' };
+    await instances.callAs(0, admin, 'POST', '/api/v1/documents?wait=true', document);
+    const balancer = await startLoadBalancer([0, 1].map((i) => instances.server(i).url));
+    try {
+      await until(async () => balancer.ready().length === 2);
+      const failures: string[] = [];
+      let done = 0;
+      let over = false;
+      const chat = { model: 'fast', messages: [{ role: 'user', content: 'Hello' }] };
+      const kinds: [path: string, body: object, isWhole: (text: string) => boolean][] = [
+        ['/v1/chat/completions', chat, (text) => text.includes('"finish_reason":"stop"')],
+        [
+          '/v1/chat/completions',
+          { ...chat, stream: true },
+          (text) => text.trimEnd().endsWith('data: [DONE]'),
+        ],
+        ['/api/v1/search', { query: 'heron' }, (text) => text.includes('grey heron')],
+      ];
+      const worker = async (n: number) => {
+        for (let turn = n; !over; turn++) {
+          const [path, body, isWhole] = kinds[turn % kinds.length] ?? (kinds[0] as (typeof kinds)[0]);
+          const reply = await call(balancer.url, admin, 'POST', path, body).catch((error) => ({
+            status: 0,
+            text: String(error.cause ?? error),
+          }));
+          if (reply.status === 200 && isWhole(reply.text)) done += 1;
+          else failures.push(`${path} ${reply.status} ${reply.text.slice(0, 300)}`);
+          await new Promise((resolve) => setTimeout(resolve, 50));
+        }
+      };
+      const load = Promise.all(Array.from({ length: 4 }, (_, n) => worker(n)));
+      for (const i of [0, 1]) {
+        const before = done;
+        expect(await instances.stopOne(i)).toBe(0);
+        await instances.restart(i, drainSeconds);
+        await until(async () => balancer.ready().length === 2 && done > before + 20);
+      }
+      over = true;
+      await load;
+      expect(failures).toEqual([]);
+    } finally {
+      await balancer.stop();
+    }
   });
 });
