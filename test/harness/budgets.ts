@@ -10,7 +10,7 @@ import {
   createPriceCatalogue,
   noUsage,
 } from '../../src/costs/index.ts';
-import { createMemoryCounters, type MemoryCounters } from '../../src/limits/index.ts';
+import { type Counters, createMemoryCounters } from '../../src/limits/index.ts';
 import { type Clock, systemClock } from '../../src/platform/clock.ts';
 import type { Database } from '../../src/platform/database/database.ts';
 import { createIds } from '../../src/platform/ids.ts';
@@ -76,7 +76,7 @@ export interface BudgetsProcess {
   readonly id: string;
   readonly costs: Costs;
   readonly budgets: Budgets;
-  readonly counters: MemoryCounters;
+  readonly counters: Counters;
   /** @returns what it came to, nano-dollars; null: nobody knows. */
   call(call: SimulatedCall): Promise<bigint | null | 'refused' | 'killed'>;
   /** Ends without having written anything more to the database, as kill -9 would. */
@@ -87,6 +87,11 @@ export interface BudgetsProcess {
 export interface BudgetsProcessOptions {
   readonly database: Database;
   readonly dataDir: string;
+  readonly id?: string;
+  /** Absent: counters of its own. */
+  readonly counters?: Counters;
+  readonly onWanted?: (listener: (tenantId: string, counters: readonly string[]) => void) => void;
+  readonly liveWriters?: () => readonly string[];
   readonly clock?: Clock;
   readonly timeZoneOf?: (tenantId: string) => string;
   readonly patienceMs?: number;
@@ -95,7 +100,7 @@ export interface BudgetsProcessOptions {
 /** The part of a server that accounts for calls, with simulated calls that take the steps which real ones take. */
 export async function startBudgetsProcess(options: BudgetsProcessOptions): Promise<BudgetsProcess> {
   const { database, dataDir, clock = systemClock } = options;
-  const id = newId();
+  const id = options.id ?? newId();
   const log = createLog('silent');
   const store = createLedgerStore(database);
   let dead = false;
@@ -112,7 +117,7 @@ export async function startBudgetsProcess(options: BudgetsProcessOptions): Promi
       if (!dead) budgets.recorded(row);
     },
   });
-  const counters = createMemoryCounters({ clock, writer: id });
+  const counters = options.counters ?? createMemoryCounters({ clock, writer: id });
   const timeZoneOf = options.timeZoneOf ?? (() => 'UTC');
   const budgets = createBudgets({
     store: createBudgetsStore(database),
@@ -120,7 +125,8 @@ export async function startBudgetsProcess(options: BudgetsProcessOptions): Promi
     costs,
     tenant: (tenantId) => ({ timeZone: timeZoneOf(tenantId) }),
     writerId: id,
-    liveWriters: () => [id],
+    liveWriters: options.liveWriters ?? (() => [id]),
+    ...(options.onWanted ? { onWanted: options.onWanted } : {}),
     dataDir,
     subscribe: () => {},
     clock,
@@ -132,7 +138,9 @@ export async function startBudgetsProcess(options: BudgetsProcessOptions): Promi
   await budgets.start();
 
   let freed: (() => void)[] = [];
-  const untilFreed = () => new Promise<void>((resolve) => freed.push(resolve));
+  /** Of calls that end in another process nobody tells. */
+  const untilFreed = () =>
+    Promise.race([new Promise<void>((resolve) => freed.push(resolve)), systemClock.sleep(20)]);
   const tellFreed = () => {
     const waiting = freed;
     freed = [];
@@ -154,7 +162,7 @@ export async function startBudgetsProcess(options: BudgetsProcessOptions): Promi
     if (demands.length === 0) return true;
     const untilMs = clock.monotonicMs() + gate.patience.ms;
     for (;;) {
-      const decision = counters.admit({ group: principal.tenantId, id: callId, demands });
+      const decision = await counters.admit({ group: principal.tenantId, id: callId, demands });
       if (decision.outcome === 'admitted') {
         gate.noteUnderWay({
           id: callId,

@@ -189,11 +189,6 @@ export function createBudgetsStore(database: Database) {
       }>`select id from ledger where id = any(${callIds}::uuid[])`.execute(database.platform);
       return new Set(rows.map(({ id }) => id));
     },
-
-    /** Asks all processes to tell what they spent on a counter. */
-    async ask(message: string): Promise<void> {
-      await sql`select pg_notify('budget_counters_asked', ${message})`.execute(database.platform);
-    },
   };
 }
 

@@ -9,9 +9,9 @@ import type { HardBudget } from './hard-budgets.ts';
 import type { Period } from './period.ts';
 
 export interface EstablishDependencies {
-  readonly store: Pick<BudgetsStore, 'spentByWriters' | 'ask'>;
+  readonly store: Pick<BudgetsStore, 'spentByWriters'>;
   readonly counters: Pick<Counters, 'establish' | 'peek'>;
-  readonly snapshot: BudgetSnapshot;
+  readonly snapshot: Pick<BudgetSnapshot, 'find' | 'refresh'>;
   /** Undefined: there is no such tenant. */
   readonly timeZoneOf: (tenantId: string) => string | undefined;
   /** This process, and all that live, this one among them. */
@@ -28,8 +28,8 @@ export interface EstablishDependencies {
 
 /** Counters read from the ledger at once: each is a pass over a period's rows, and others need the database, too. */
 const atOnce = 3;
-/** Others' requests to tell what we spent that may wait; each is told again by whoever still needs it. */
-const maxAsked = 10_000;
+/** Others' requests to tell what we spent that may wait; each is made again by whoever still needs it. */
+const maxAnswering = 10_000;
 /** How long others may take to tell what they spent. */
 const tellingMs = 2_000;
 const lookMs = 10;
@@ -46,7 +46,7 @@ export function createEstablishing(deps: EstablishDependencies) {
   const sinceCut = new Map<string, { nanoUsd: bigint }>();
   const running = new Map<string, Promise<void>>();
   const turns = createTurns(atOnce);
-  let asked = 0;
+  let answering = 0;
 
   const sumAndTell = async (budget: HardBudget, counter: string, period: Period): Promise<void> => {
     const since = { nanoUsd: 0n };
@@ -92,12 +92,11 @@ export function createEstablishing(deps: EstablishDependencies) {
     return state && state.remaining > 0 ? limit - state.remaining : null;
   };
 
-  /** The others were asked; their answers make the counter known. */
+  /** Whoever found the counter unknown has asked the others; what they tell makes it known. */
   const othersTold = async (budget: HardBudget, counter: string, period: Period): Promise<void> => {
     const { tenantId } = budget.budget;
     const isKnown = async () => (await spentAndHeld(tenantId, counter, period.endMs)) !== null;
     if (deps.liveWriters().every((writer) => writer === deps.writerId) || (await isKnown())) return;
-    await deps.store.ask(`${deps.writerId} ${tenantId} ${counter}`);
     const untilMs = deps.clock.monotonicMs() + tellingMs;
     while (!(await isKnown())) {
       if (deps.clock.monotonicMs() >= untilMs) throw notYet();
@@ -148,16 +147,17 @@ export function createEstablishing(deps: EstablishDependencies) {
       if (since) since.nanoUsd += nanoUsd;
     },
 
-    /** Another process needs to know what this one spent. @param message as it asked. */
-    asked(message: string): void {
-      const [by, tenantId = '', counter = ''] = message.split(' ');
-      if (by === deps.writerId || asked >= maxAsked) return;
-      asked++;
-      answer(tenantId, counter)
-        .catch((error) =>
-          log.warn({ err: error, counter }, 'what was spent here could not be told to others'),
-        )
-        .finally(() => asked--);
+    /** Another process needs to know what this one spent on counters that nobody asked for here. */
+    wanted(tenantId: string, counters: readonly string[]): void {
+      for (const counter of counters) {
+        if (answering >= maxAnswering) return;
+        answering++;
+        answer(tenantId, counter)
+          .catch((error) =>
+            log.warn({ err: error, counter }, 'what was spent here could not be told to others'),
+          )
+          .finally(() => answering--);
+      }
     },
 
     spentAndHeld,

@@ -435,7 +435,7 @@ describe('whatever happens', () => {
       })) {
         const demand = demandsNow().find(({ counter }) => counter.includes(budget.id));
         if (!demand) throw new Error('the call falls under the budget');
-        const [state] = process.counters.peek(principal.tenantId, [demand]);
+        const [state] = await process.counters.peek(principal.tenantId, [demand]);
         expect([seed, budget.scope, demand.limit - (state?.remaining ?? 0)]).toEqual([
           seed,
           budget.scope,

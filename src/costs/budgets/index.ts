@@ -30,6 +30,8 @@ export interface BudgetsDependencies {
   readonly dataDir: string;
   /** Calls back for each message on a channel, and after each gap in hearing them. */
   readonly subscribe: (channel: string, onMessage: (payload: string) => void, onGap: () => void) => void;
+  /** Counters that are shared: what another process waits for, because this one has not told it. */
+  readonly onWanted?: (listener: (tenantId: string, counters: readonly string[]) => void) => void;
   readonly clock: Clock;
   readonly newId: NewId;
   readonly log: Log;
@@ -117,7 +119,7 @@ export function createBudgets(deps: BudgetsDependencies): Budgets {
     },
     reloadQuietly,
   );
-  deps.subscribe('budget_counters_asked', establishing.asked, () => {});
+  deps.onWanted?.(establishing.wanted);
 
   return {
     gate: hardLimits,
