@@ -88,6 +88,7 @@ export function createGateway(deps: GatewayDependencies): Gateway {
       clock,
       newId,
       random: deps.random,
+      metrics: deps.metrics,
     }),
     tryTargets,
     accounts: { clock, newId, record: costs.record, ...createCallMetrics(deps.metrics, inFlight) },

@@ -1,8 +1,11 @@
+import { Gauge } from 'prom-client';
 import type { BudgetGate, OutputSizes, TokenUsage } from '../costs/index.ts';
 import type { Admitted, Counters, Decision, Demand, LimitGate, Refused } from '../limits/index.ts';
 import type { Clock } from '../platform/clock.ts';
+import { createCounter } from '../platform/counter.ts';
 import { AppError } from '../platform/errors.ts';
 import type { NewId } from '../platform/ids.ts';
+import type { Metrics } from '../platform/metrics.ts';
 import type { Random } from '../platform/random.ts';
 import type { Resolution, Target } from '../routing/index.ts';
 import { cancelledError } from './answer-of.ts';
@@ -30,6 +33,7 @@ export interface ReserveCallDependencies {
   readonly clock: Pick<Clock, 'monotonicMs' | 'sleep'>;
   readonly newId: NewId;
   readonly random: Pick<Random, 'fraction'>;
+  readonly metrics: Metrics;
 }
 
 /** In process there is no promise, unless the call has to wait for room or for a budget to be made known. */
@@ -64,6 +68,18 @@ export function createReserveCall(deps: ReserveCallDependencies): ReserveCall {
   const { clock, newId, inFlight } = deps;
   const { limits, counters, budgets, outputSizes } = deps.reservations;
   const room = new WaitingRoom(clock);
+  new Gauge({
+    name: 'gatehouse_calls_waiting_for_budget',
+    help: 'Model calls that wait for room that other calls hold of a hard budget',
+    registers: [deps.metrics],
+    collect() {
+      this.set(room.waiting);
+    },
+  });
+  const budgetRefusals = createCounter(deps.metrics, {
+    name: 'gatehouse_budget_refusals_total',
+    help: 'Model calls that a hard budget had no room for, or further targets of one',
+  }).series({});
 
   const wants = (call: ModelCall, route: string | null, at: Date, target: Target): Wanted => {
     const { principal } = call.caller;
@@ -180,7 +196,10 @@ export function createReserveCall(deps: ReserveCallDependencies): ReserveCall {
       throw limits.refusal(demand, decision);
     }
     const noRoom = budgets.refusal(demand, state);
-    if (!decision.heldByOthers) throw noRoom;
+    if (!decision.heldByOthers) {
+      budgetRefusals.inc();
+      throw noRoom;
+    }
     return shared ? askUntilFree(asking, noRoom) : waitUntilFree(asking, noRoom);
   }
 
@@ -209,7 +228,10 @@ export function createReserveCall(deps: ReserveCallDependencies): ReserveCall {
     const untilMs = asking.untilMs ?? nowMs + budgets.patience.ms;
     asking.untilMs = untilMs;
     const leftMs = untilMs - nowMs;
-    if (leftMs <= 0 || !room.enter(budgets.patience.waiters)) throw noRoom;
+    if (leftMs <= 0 || !room.enter(budgets.patience.waiters)) {
+      budgetRefusals.inc();
+      throw noRoom;
+    }
     await wait(leftMs).finally(() => room.leave());
     if (call.cancellation.reason !== null) throw cancelledError(call, target?.provider.name ?? 'none');
     return ask(asking);

@@ -21,6 +21,11 @@ export class WaitingRoom {
     return true;
   }
 
+  /** Calls that wait now. */
+  get waiting(): number {
+    return this.#taken;
+  }
+
   leave(): void {
     this.#taken--;
   }
