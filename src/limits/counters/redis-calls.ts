@@ -1,5 +1,6 @@
 import type { RedisArgument, RedisLink, RedisScript } from '../../platform/redis.ts';
 import { RedisAway } from '../../platform/redis.ts';
+import type { Demand } from './counters.ts';
 import type { Group, Push, Settled } from './redis-group.ts';
 import type { Reach } from './redis-reach.ts';
 import {
@@ -10,6 +11,7 @@ import {
   renewScript,
   settleScript,
 } from './redis-scripts.ts';
+import { encodeDemands, type Raw, readRaw } from './redis-wire.ts';
 
 /** All that is ever run; loaded on each connection. */
 export const scripts = [admitScript, settleScript, renewScript, pushScript, establishScript, forgetScript];
@@ -60,6 +62,14 @@ export function createCalls({ redis, reach, writer, now }: CallsDependencies) {
 
   return {
     admit: (group: Group, needMs: number, args: RedisArgument[]) => run(admit, group, needMs, args),
+    /** Looks at counters, and remembers what was seen. */
+    async look(group: Group, demands: readonly Demand[]): Promise<{ raws: Raw[]; atMs: number }> {
+      const reply = await run(admit, group, 0, [0, '', 0, '', encodeDemands(demands, false)]);
+      const raws = readRaw(demands, reply);
+      const atMs = reply[1] as number;
+      group.see(demands, raws, atMs);
+      return { raws, atMs };
+    },
     settle: (
       group: Group,
       settled: readonly Settled[],

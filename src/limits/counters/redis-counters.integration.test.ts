@@ -35,9 +35,11 @@ const perDay = (limit: number, amount = 1): Demand => ({
   reserved: false,
 });
 const tokens = (limit: number, amount: number): Demand => ({
-  ...perDay(limit, amount),
   kind: 'window',
   counter: 'tokens-per-day',
+  windowMs: day,
+  limit,
+  amount,
   reserved: true,
 });
 const atOnce = (limit: number): Demand => ({ kind: 'concurrent', counter: 'at-once', limit });

@@ -351,9 +351,8 @@ export function createRedisCounters(deps: RedisCountersDependencies): RedisCount
       try {
         if (isShared(group) || (await joinsSoon(group))) {
           tellNow(group);
-          const reply = await calls.admit(group, 0, [0, '', 0, '', encodeDemands(demands, false)]);
-          const raws = readRaw(demands, reply);
-          return statesOf(demands, raws, reply[1] as number);
+          const { raws, atMs } = await calls.look(group, demands);
+          return statesOf(demands, raws, atMs);
         }
       } catch (error) {
         failed(group, error);

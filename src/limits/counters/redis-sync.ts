@@ -1,3 +1,4 @@
+import { demandsAtMost } from './counters.ts';
 import type { Calls } from './redis-calls.ts';
 import { MemoryLost } from './redis-calls.ts';
 import type { Group, Push } from './redis-group.ts';
@@ -54,6 +55,13 @@ export function createSync({ reach, calls, standIn, nowMs, metrics }: SyncDepend
     }
   };
 
+  /** What is known of the group is from before: the next outage begins with what all have counted. */
+  const look = async (group: Group): Promise<void> => {
+    const demands = [...group.seen.values()].map(({ demand }) => demand);
+    for (let at = 0; at < demands.length; at += demandsAtMost)
+      await calls.look(group, demands.slice(at, at + demandsAtMost));
+  };
+
   const tellAll = async (group: Group): Promise<void> => {
     const { term, connection } = reach;
     for (let told = 0; told < pushesAtMost; told++) {
@@ -65,6 +73,7 @@ export function createSync({ reach, calls, standIn, nowMs, metrics }: SyncDepend
       group.toForget.delete(dead);
     }
     await restore(group);
+    await look(group);
     if (reach.term !== term) return;
     // What was counted here meanwhile is told on the same connection, and so before anything that is asked from now on.
     const rest = group.isClean ? null : nextPush(group);
