@@ -37,6 +37,7 @@ export interface GatehouseCores {
 export const homeTenant = 'demo';
 const readyMs = 120_000;
 const main = new URL('../src/main.ts', import.meta.url).pathname;
+const raisedLimits = new URL('../test/harness/raised-limits.yaml', import.meta.url).pathname;
 const launcher = new URL('../bin/launch.mjs', import.meta.url).href;
 
 /**
@@ -70,6 +71,8 @@ export async function startGatehouse(
       GATEHOUSE_DATA_DIR: join(directory, 'data'),
       GATEHOUSE_ADMIN_KEY: adminKey,
       GATEHOUSE_DRAIN_SECONDS: '0',
+      // Every limit decides, and none is reached.
+      GATEHOUSE_CONFIG: raisedLimits,
       ...environment,
     },
   });
