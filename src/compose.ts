@@ -12,6 +12,7 @@ import { cacheRoutes, createAnswerStore, createModelAnswers, createRedisLevel } 
 import {
   budgetsRoutes,
   costsRoutes,
+  createBilling,
   createBudgets,
   createBudgetsStore,
   createCosts,
@@ -41,10 +42,11 @@ import { createInstances, type Instances } from './platform/instances.ts';
 import { createJobs } from './platform/jobs/index.ts';
 import type { Log } from './platform/log.ts';
 import { createMetrics } from './platform/metrics.ts';
-import { createFileObjects } from './platform/objects.ts';
+import { createFileObjects, createTwoStores } from './platform/objects.ts';
 import { placeOf } from './platform/place.ts';
 import { type Random, systemRandom } from './platform/random.ts';
 import { createRedis } from './platform/redis.ts';
+import { createS3Objects } from './platform/s3-objects.ts';
 import { createSecretBox } from './platform/secret-box.ts';
 import { createPlatformSettings, type PlatformSettings } from './platform/settings.ts';
 import {
@@ -114,7 +116,11 @@ export async function compose(
     nowMs: clock.monotonicMs,
   });
   const notifications = createNotifications(foundation.databaseUrl, clock, log);
-  const objects = createFileObjects(join(foundation.dataDirectory, 'objects'), newId);
+  const s3 =
+    config.s3 === null
+      ? null
+      : createS3Objects(config.s3, join(foundation.dataDirectory, 's3-drafts'), newId);
+  const objects = createTwoStores(createFileObjects(join(foundation.dataDirectory, 'objects'), newId), s3);
   const redis =
     config.redisUrl === null
       ? null
@@ -176,9 +182,21 @@ export async function compose(
   });
 
   // The model path
+  const billing = createBilling({
+    database,
+    jobs,
+    catalogue: createPriceCatalogue(),
+    clock,
+    newId,
+    log,
+    subscribe: (onChange, onGap) => notifications.subscribe('prices_changed', onChange, onGap),
+    addressOf: (tenantId, provider) => routing.addressOf(tenantId, provider),
+    flush: () => costs.flush(),
+    fontFile: join(foundation.dataDirectory, 'fonts', 'invoice.ttf'),
+  });
   const costs = createCosts({
     store: createLedgerStore(database),
-    catalogue: createPriceCatalogue(),
+    catalogue: billing.prices,
     clock,
     newId,
     metrics,
@@ -285,7 +303,7 @@ export async function compose(
           .rows()
           .map((row) => row.place)
           .filter((other) => other !== place),
-      sharedFiles: false,
+      sharedFiles: s3 !== null,
     },
     objects,
     jobs,
@@ -363,6 +381,7 @@ export async function compose(
       providerHealthRoutes({ ...routing, health: targetHealth }),
       routingRoutes(routing, { health: targetHealth, wayTo }),
       costsRoutes(costs),
+      ...billing.routes,
       budgetsRoutes(budgets.service),
       cacheRoutes(cache),
       documentRoutes(knowledge.documents),
@@ -385,6 +404,7 @@ export async function compose(
       if ((await knowledge.takePlace()) === 'new') await rm(indexDirectory, { recursive: true, force: true });
       await access.start();
       await routing.start();
+      await billing.start();
       await notifications.start();
       notifier.start();
       costs.start();
@@ -408,6 +428,7 @@ export async function compose(
       await gateway.stop();
       await cache.stop();
       await budgets.stop();
+      await billing.stop();
       await costs.stop();
       await health.stop();
       await notifier.stop();
@@ -415,6 +436,7 @@ export async function compose(
       await notifications.stop();
       await instances.stop();
       await redis?.stop();
+      s3?.stop();
       await database.stop();
     },
   };

@@ -1,3 +1,4 @@
+export { createBilling } from './billing.ts';
 export type { Budget } from './budgets/budget.ts';
 export type { BudgetGate, CallUnderWay, OutputSizes, Spender } from './budgets/budget-gate.ts';
 export { budgetsRoutes } from './budgets/budgets.routes.ts';

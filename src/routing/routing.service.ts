@@ -98,6 +98,10 @@ export function createRouting(deps: RoutingDependencies) {
     embeddingModelFor: (principal: Pick<Principal, 'tenantId'>) =>
       embeddingModelOf(snapshot, principal.tenantId),
 
+    /** Where the provider is that goes by that name in the tenant; empty when there is none. */
+    addressOf: (tenantId: string, provider: string): string =>
+      snapshot.provider(tenantId, provider)?.baseUrl ?? '',
+
     providers: (principal: Principal): Provider[] =>
       snapshot.visibleProviders(settingsOwner(principal)).sort(newestFirst),
     routes: (principal: Principal): Route[] =>
