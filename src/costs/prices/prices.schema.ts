@@ -47,16 +47,19 @@ function exactDecimal(value: string | number): string | null {
 
 const maxSteps = 20;
 const stepped = (places: number) =>
-  z.union([
-    dollars(places),
-    z.strictObject({
-      base: dollars(places),
-      tiers: z
-        .array(z.strictObject({ start: z.number().int().positive(), price: dollars(places) }))
-        .min(1)
-        .max(maxSteps),
-    }),
-  ]);
+  z.union(
+    [
+      dollars(places),
+      z.strictObject({
+        base: dollars(places),
+        tiers: z
+          .array(z.strictObject({ start: z.number().int().positive(), price: dollars(places) }))
+          .min(1)
+          .max(maxSteps),
+      }),
+    ],
+    `must be an amount in US dollars such as "0.15", not negative, at most ${highestPrice} and with at most ${places} decimal places, or {base, tiers: [{start, price}]}`,
+  );
 
 /** The catalogue's own names; arithmetic keeps twelve places of a price per million, fifteen of one per thousand. */
 const perMillion = stepped(12).optional();
@@ -96,7 +99,10 @@ const percent = z
   .transform((value, context) => {
     const text = exactDecimal(value);
     const [, fraction = ''] = text?.split('.') ?? [];
-    if (text !== null && fraction.length <= 4 && Number(text) > 0 && Number(text) <= 100) return text;
+    if (text !== null && fraction.length <= 4 && Number(text) > 0 && Number(text) <= 100) {
+      // As the database gives it back.
+      return `${text.split('.')[0]}.${fraction.padEnd(4, '0')}`;
+    }
     context.addIssue({
       code: 'custom',
       message: 'must be above 0 and at most 100, with at most four decimal places',

@@ -32,7 +32,7 @@ export interface DiscountRow extends RuleRow {
 
 export type NewRule<Row extends RuleRow> = Omit<Row, 'withdrawn_by' | 'withdrawn_at'>;
 
-/** Which rows a list shows: those a scope may see, of one provider and one model if so wished. */
+/** Which rows a list shows: those a scope may see, about one provider and one model if so wished. */
 export interface RuleFilter {
   readonly provider: string | null;
   readonly model: string | null;
@@ -87,7 +87,7 @@ export function createPricesStore(database: Database) {
       const { rows } = await sql<Row>`select * from ${sql.table(table)}
         where ${own} ${later}
           ${filter.provider === null ? sql`` : sql`and provider = ${filter.provider}`}
-          ${filter.model === null ? sql`` : sql`and model = ${filter.model}`}
+          ${filter.model === null ? sql`` : sql`and (model = ${filter.model} or model like '%*' and starts_with(${filter.model}, rtrim(model, '*')))`}
           ${filter.withdrawn ? sql`` : sql`and withdrawn_at is null`}
         order by created_at desc, id desc limit ${limit}`.execute(db);
       return rows;
