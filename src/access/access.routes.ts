@@ -137,13 +137,13 @@ export function accessRoutes(access: Access, defaultRegion: Region): Routes {
   };
 }
 
-function showTenant(row: TenantRow) {
-  const { id, slug, name, tier, region, status } = row;
-  return { id, slug, name, tier, region, status, created_at: row.created_at.toISOString() };
+export function showTenant(row: TenantRow) {
+  const { id, slug, name, tier, region, status, time_zone } = row;
+  return { id, slug, name, tier, region, status, time_zone, created_at: row.created_at.toISOString() };
 }
 
 function showKey(row: KeyRow) {
-  const { id, tenant_id, name, role, groups, scopes } = row;
+  const { id, tenant_id, name, role, groups, scopes, internal } = row;
   return {
     id,
     tenant_id,
@@ -151,6 +151,7 @@ function showKey(row: KeyRow) {
     role,
     groups,
     scopes,
+    internal,
     created_at: row.created_at.toISOString(),
     expires_at: row.expires_at?.toISOString() ?? null,
     revoked_at: row.revoked_at?.toISOString() ?? null,

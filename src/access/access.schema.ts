@@ -20,6 +20,7 @@ export const tenantView = z.object({
   tier: z.enum(['free', 'starter', 'professional', 'enterprise']),
   region: z.enum(['eu', 'us', 'apac']),
   status: z.enum(['active', 'suspended']),
+  time_zone: z.string(),
   created_at: z.string(),
 });
 
@@ -35,6 +36,10 @@ export const keyBody = z.object({
     .default([])
     .describe('Permissions such as models:call or documents:*; none: all of the role'),
   expires_at: z.iso.datetime({ offset: true }).nullish(),
+  internal: z
+    .boolean()
+    .default(false)
+    .describe("For the platform's own services: limits of requests let it pass, budgets do not. Owners only"),
 });
 
 export const keyView = z.object({
@@ -44,6 +49,7 @@ export const keyView = z.object({
   role: z.enum(roles),
   groups: z.array(z.string()),
   scopes: z.array(z.string()),
+  internal: z.boolean(),
   created_at: z.string(),
   expires_at: z.string().nullable(),
   revoked_at: z.string().nullable(),

@@ -10,6 +10,7 @@ import { effectivePermissions, isScope, permissionsOfRole } from './permissions.
 import { type Principal, type Region, readerTokensOf, type TenantFacts, type Tier } from './principal.ts';
 import { createSignIn } from './sign-in.ts';
 import { createAccessSnapshot } from './snapshot.ts';
+import { changedTenant, refusePast, type TenantChange } from './tenant-change.ts';
 
 export interface AccessDependencies {
   readonly store: AccessStore;
@@ -99,7 +100,7 @@ export function createAccess(deps: AccessDependencies) {
       groups: [...key.groups],
       scopes: [...key.scopes],
       user_id: key.userId,
-      internal: false,
+      internal: key.internal ?? false,
       created_by: createdBy,
       created_at: clock.now(),
       expires_at: key.expiresAt,
@@ -180,15 +181,39 @@ export function createAccess(deps: AccessDependencies) {
       region: Region;
     }): Promise<TenantRow> {
       const now = clock.now();
-      const row: TenantRow = {
+      const row = {
         id: deps.newId(),
         ...given,
-        status: 'active',
+        status: 'active' as const,
         time_zone: 'UTC',
         created_at: now,
         updated_at: now,
       };
       await store.insertTenant(row);
+      await snapshot.apply(`tenants:${row.id}`);
+      return { ...row, limits: {}, limits_expire_at: null };
+    },
+
+    /**
+     * A tenant as its own people and owners may see it.
+     * @throws AppError `not_found`, also for a tenant that the caller does not belong to.
+     */
+    async tenantFor(principal: Principal, idOrSlug: string): Promise<TenantRow> {
+      const known = snapshot.tenant(idOrSlug);
+      const visible = known && (principal.role === 'owner' || known.id === principal.tenantId);
+      const row = visible ? await store.tenantById(known.id) : undefined;
+      if (!row) throw notFound('tenant');
+      return row;
+    },
+
+    /** Takes effect here at once and elsewhere within a second. @throws AppError `not_found`, `invalid`. */
+    async changeTenant(idOrSlug: string, change: TenantChange): Promise<TenantRow> {
+      const now = clock.now();
+      refusePast(change.limitsExpireAt ?? null, 'limits_expire_at', now);
+      const known = snapshot.tenant(idOrSlug);
+      const row =
+        known && (await store.changeTenant(known.id, (before) => changedTenant(before, change, now)));
+      if (!row) throw notFound('tenant');
       await snapshot.apply(`tenants:${row.id}`);
       return row;
     },
@@ -211,9 +236,10 @@ export function createAccess(deps: AccessDependencies) {
           },
         );
       }
-      if (given.expiresAt && given.expiresAt <= clock.now()) {
-        throw new AppError('invalid', 'expires_at has passed already.', {
-          errors: [{ path: 'expires_at', message: 'must be in the future' }],
+      refusePast(given.expiresAt, 'expires_at', clock.now());
+      if (given.internal && principal.role !== 'owner') {
+        throw new AppError('forbidden', 'Only an owner of the platform makes internal keys.', {
+          errors: [{ path: 'internal', message: 'needs the role owner' }],
         });
       }
       refuseEscalation(principal, given);

@@ -1,6 +1,7 @@
-import { type Selectable, sql } from 'kysely';
+import { type ColumnType, type Insertable, type Selectable, sql, type Updateable } from 'kysely';
 import type { Database, DatabaseScope } from '../platform/database/database.ts';
 import { AppError } from '../platform/errors.ts';
+import type { LimitFigures } from '../platform/limits-settings.ts';
 import type { Role } from './permissions.ts';
 import type { Region, TenantFacts, Tier } from './principal.ts';
 
@@ -13,6 +14,8 @@ type TenantTable = {
   status: 'active' | 'suspended';
   /** IANA name. */
   time_zone: string;
+  limits: ColumnType<Partial<LimitFigures>, string | undefined, string>;
+  limits_expire_at: ColumnType<Date | null, Date | null | undefined, Date | null>;
   created_at: Date;
   updated_at: Date;
 };
@@ -79,13 +82,37 @@ export function createAccessStore(database: Database) {
     liveKeyById: (id: string) => live.where('id', '=', id).executeTakeFirst(),
     liveKeyByHash: (hash: Buffer) => live.where('key_hash', '=', hash).executeTakeFirst(),
 
-    async insertTenant(row: TenantRow): Promise<void> {
+    async insertTenant(row: Insertable<TenantTable>): Promise<void> {
       await platform
         .insertInto('tenants')
         .values(row)
         .execute()
         .catch(refuseDuplicate(`A tenant with the slug "${row.slug}" exists already. Choose another slug.`));
     },
+
+    /**
+     * Changes a tenant as `change` decides from what is there, which nobody else changes meanwhile.
+     * @returns the tenant afterwards; undefined when there is none.
+     */
+    changeTenant: (
+      id: string,
+      change: (row: TenantRow) => Updateable<TenantTable>,
+    ): Promise<TenantRow | undefined> =>
+      platform.transaction().execute(async (tx) => {
+        const row = await tx
+          .selectFrom('tenants')
+          .selectAll()
+          .where('id', '=', id)
+          .forUpdate()
+          .executeTakeFirst();
+        if (!row) return undefined;
+        return tx
+          .updateTable('tenants')
+          .set(change(row))
+          .where('id', '=', id)
+          .returningAll()
+          .executeTakeFirstOrThrow();
+      }),
 
     /** A page of tenants, newest first, after the given cursor. */
     tenants: (limit: number, after: { createdAt: Date; id: string } | null) => {
@@ -204,7 +231,10 @@ export function createAccessStore(database: Database) {
 
 export function tenantFacts(row: TenantRow): TenantFacts {
   const { id, slug, name, tier, region, status, time_zone } = row;
-  return Object.freeze({ id, slug, name, tier, region, status, timeZone: time_zone });
+  const facts = { id, slug, name, tier, region, status, timeZone: time_zone };
+  if (Object.keys(row.limits).length === 0) return Object.freeze(facts);
+  const expireAtMs = row.limits_expire_at?.getTime() ?? null;
+  return Object.freeze({ ...facts, limits: Object.freeze({ figures: row.limits, expireAtMs }) });
 }
 
 const uniqueViolation = '23505';

@@ -11,6 +11,8 @@ export interface NewKey {
   readonly scopes: readonly string[];
   readonly userId: string | null;
   readonly expiresAt: Date | null;
+  /** Of a service of the platform's own: limits of requests let it pass (LIM-7). Absent: it is not. */
+  readonly internal?: boolean;
 }
 
 const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';

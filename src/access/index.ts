@@ -1,8 +1,9 @@
 import './route-declaration.ts';
 
-export { accessRoutes } from './access.routes.ts';
+export { accessRoutes, showTenant } from './access.routes.ts';
+export { tenantView } from './access.schema.ts';
 export { type Access, createAccess, platformPrincipal } from './access.service.ts';
-export { createAccessStore, tenantFacts } from './access.store.ts';
+export { createAccessStore, type TenantRow, tenantFacts } from './access.store.ts';
 export type { NewKey } from './api-key.ts';
 export {
   effectivePermissions,
@@ -19,6 +20,8 @@ export {
   readerTokensOf,
   requirePermission,
   type TenantFacts,
+  type TenantLimits,
   type Tier,
 } from './principal.ts';
 export type { RouteAccess } from './route-declaration.ts';
+export { refusePast, type TenantChange } from './tenant-change.ts';

@@ -1,5 +1,6 @@
 import type { DatabaseScope } from '../platform/database/database.ts';
 import { AppError } from '../platform/errors.ts';
+import type { LimitFigures } from '../platform/limits-settings.ts';
 import type { Permission, Role } from './permissions.ts';
 
 export type Tier = 'free' | 'starter' | 'professional' | 'enterprise';
@@ -15,6 +16,14 @@ export interface TenantFacts {
   readonly status: 'active' | 'suspended';
   /** IANA name; budgets, invoices and reports begin their days, weeks and months in it. */
   readonly timeZone: string;
+  /** What it has instead of its tier's figures; absent: nothing. */
+  readonly limits?: TenantLimits;
+}
+
+export interface TenantLimits {
+  readonly figures: Partial<LimitFigures>;
+  /** From this instant on they count for nothing, milliseconds since the epoch; null: they stay. */
+  readonly expireAtMs: number | null;
 }
 
 /**
