@@ -1,3 +1,4 @@
+import { writeSync } from 'node:fs';
 import { createCallsUnderWay } from '../../src/costs/budgets/calls-under-way.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { createIds } from '../../src/platform/ids.ts';
@@ -13,6 +14,8 @@ const newId = createIds(systemClock, systemRandom);
 const [directory = ''] = process.argv.slice(2);
 const notes = createCallsUnderWay(directory, newId(), createLog('silent'));
 notes.open();
+/** Told before what comes after it is done; the stream's own writing may be put off. */
+const say = (line: string) => writeSync(1, line);
 const open: string[] = [];
 for (let n = 0; ; n++) {
   const id = newId();
@@ -33,11 +36,11 @@ for (let n = 0; ; n++) {
     inputTokens: n,
     outputTokens: 10,
   });
-  process.stdout.write(`noted ${id}\n`);
+  say(`noted ${id}\n`);
   open.push(id);
   if (open.length > 50) {
     const over = open.splice(Math.floor(Math.random() * open.length), 1)[0] ?? '';
-    process.stdout.write(`over ${over}\n`);
+    say(`over ${over}\n`);
     notes.recorded(over, Promise.resolve());
   }
   // Endings happen in turns of their own.
