@@ -31,7 +31,7 @@ CREATE TABLE cost_rollups (
 -- Room in each page, so that adding to a sum stays in it and touches no index.
 ) WITH (fillfactor = 80);
 CREATE UNIQUE INDEX cost_rollups_once ON cost_rollups (tenant_id, dimension, grain, bucket, value) NULLS NOT DISTINCT;
-CREATE INDEX cost_rollups_hours ON cost_rollups (bucket) WHERE grain = 'hour';
+CREATE INDEX cost_rollups_hours ON cost_rollups (bucket) WHERE grain = 'hour' AND dimension <> 'all';
 CALL protect_tenant_table('cost_rollups', 'SELECT');
 
 -- Up to where rollups hold the ledger and its adjustments: every row whose (added_by, id) is at most this, and no other.
@@ -42,7 +42,7 @@ CREATE TABLE cost_rollup_horizon (
   ledger_id uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000',
   adjustments_added_by xid8 NOT NULL DEFAULT '0',
   adjustments_id uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000',
-  -- Rollups by the hour are kept from here on; before, there are those by the day and the month.
+  -- Rollups of a dimension by the hour are kept from here on; before, there are those by the day and the month.
   hours_since timestamptz NOT NULL DEFAULT '-infinity',
   moved_at timestamptz
 );

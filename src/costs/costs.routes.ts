@@ -23,12 +23,9 @@ export function costsRoutes(costs: Pick<Costs, 'summary' | 'calls'>): Routes {
       },
       async (request) => {
         const { from, to } = request.query;
-        return showSummary(
-          await costs.summary(request.principal, {
-            from: from === undefined ? undefined : new Date(from),
-            to: to === undefined ? undefined : new Date(to),
-          }),
-        );
+        const { principal } = request;
+        const summary = await costs.summary(principal, { from, to });
+        return { ...showSummary(summary), time_zone: principal.tenant.timeZone };
       },
     );
 
@@ -61,6 +58,7 @@ export function costsRoutes(costs: Pick<Costs, 'summary' | 'calls'>): Routes {
 function showSummary(summary: Summary) {
   return {
     total_cost_usd: usdFromNano(summary.cost_nano_usd),
+    adjustments_usd: usdFromNano(summary.adjustments_nano_usd),
     calls: Number(summary.calls),
     tokens: {
       input: Number(summary.input_tokens),

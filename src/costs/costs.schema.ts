@@ -3,18 +3,25 @@ import { pageQuery } from '../platform/page.ts';
 
 const time = z
   .union([z.iso.datetime({ offset: true }), z.iso.date()])
-  .describe('A time such as 2026-11-01T00:00:00Z, or a day');
+  .describe("A time such as 2026-11-01T00:00:00Z, or a day in the tenant's time zone");
 
 export const summaryQuery = z.object({
-  from: time.optional().describe('Start, included; default: the first of this month, UTC'),
-  to: time.optional().describe('End, not included; default: the first of next month, UTC'),
+  from: time
+    .optional()
+    .describe("Start, included; default: the first of this month in the tenant's time zone"),
+  to: time
+    .optional()
+    .describe("End, not included; default: the first of next month in the tenant's time zone"),
 });
 
 const count = z.number().int();
 const usd = z.string().describe('US dollars as an exact decimal with nine places');
 
 export const summaryView = z.object({
-  total_cost_usd: usd,
+  total_cost_usd: usd.describe(
+    'What the calls cost when they were made: the sum of their ledger rows, exact',
+  ),
+  adjustments_usd: usd.describe('What was added to or taken from that afterwards; not in total_cost_usd'),
   calls: count,
   tokens: z.object({
     input: count,
@@ -39,6 +46,7 @@ export const summaryView = z.object({
     .describe('Calls answered from the cache, and what their answers cost when they were made'),
   from: z.string(),
   to: z.string(),
+  time_zone: z.string(),
 });
 
 export const ledgerQuery = pageQuery.extend({

@@ -11,6 +11,7 @@ import type { LedgerStore } from './ledger.store.ts';
 import { encodeLedgerEntry, type LedgerEntry } from './ledger-entry.ts';
 import { createLedgerWriter } from './ledger-writer.ts';
 import type { PriceCatalogue, PricedTarget } from './price-catalogue.ts';
+import { reportPeriod } from './reports/report-period.ts';
 import { createSpool } from './spool.ts';
 import type { TokenUsage } from './usage.ts';
 
@@ -57,9 +58,6 @@ export type Costs = ReturnType<typeof createCosts>;
 
 const flushTimeoutMs = 2_000;
 const stopTimeoutMs = 10_000;
-const dayMs = 86_400_000;
-/** Cost events are kept for 366 days, so no report needs more. */
-const longestSummaryDays = 366;
 
 export function createCosts(deps: CostsDependencies) {
   const { store, catalogue, clock, log } = deps;
@@ -157,19 +155,15 @@ export function createCosts(deps: CostsDependencies) {
     flush,
 
     /**
-     * @param given bounds in time, `from` included and `to` not; default: this month in UTC.
+     * @param given bounds in time, `from` included and `to` not, a day as the tenant's time zone has it; default: this
+     *   month there.
      * @throws AppError `invalid` when `to` is not after `from`, or they are more than 366 days apart.
      */
-    async summary(scope: DatabaseScope, given: { from: Date | undefined; to: Date | undefined }) {
-      const now = clock.now();
-      const from = given.from ?? new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth(), 1));
-      const to = given.to ?? new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + 1, 1));
-      const days = (to.getTime() - from.getTime()) / dayMs;
-      if (days <= 0 || days > longestSummaryDays) {
-        throw new AppError('invalid', '"to" must be after "from", by at most 366 days.', {
-          errors: [{ path: 'to', message: 'must be after from, by at most 366 days' }],
-        });
-      }
+    async summary(
+      scope: DatabaseScope & { readonly tenant?: { readonly timeZone: string } },
+      given: { from: string | Date | undefined; to: string | Date | undefined },
+    ) {
+      const { from, to } = reportPeriod(given, scope.tenant?.timeZone ?? 'UTC', clock.now());
       await flush();
       return { from, to, ...(await store.sums(scope, from, to)) };
     },

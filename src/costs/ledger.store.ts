@@ -2,6 +2,8 @@ import { sql } from 'kysely';
 import type { Database, DatabaseScope } from '../platform/database/database.ts';
 import type { PageCursor } from '../platform/page.ts';
 import type { PricingState } from './ledger-entry.ts';
+import type { Sums } from './reports/measures.ts';
+import { createReportStore } from './reports/report.store.ts';
 
 /** A ledger row as lists show it. Counts are small enough for a double; money is not, and stays bigint. */
 export interface LedgerRow {
@@ -45,25 +47,6 @@ export interface LedgerRow {
   readonly first_token_ms: number | null;
 }
 
-export interface LedgerSums {
-  readonly calls: bigint;
-  readonly cost_nano_usd: bigint;
-  readonly input_tokens: bigint;
-  readonly cached_read_tokens: bigint;
-  readonly cache_write_5m_tokens: bigint;
-  readonly cache_write_1h_tokens: bigint;
-  readonly output_tokens: bigint;
-  readonly reasoning_tokens: bigint;
-  readonly image_tokens: bigint;
-  readonly audio_tokens: bigint;
-  readonly earlier_attempts: bigint;
-  readonly earlier_cost_nano_usd: bigint;
-  readonly cached_calls: bigint;
-  readonly saved_nano_usd: bigint;
-  readonly unpriced_calls: bigint;
-  readonly unpriced_tokens: bigint;
-}
-
 export type LedgerStore = ReturnType<typeof createLedgerStore>;
 
 const columns = `id, tenant_id, at, correlation_id, key_id, user_id, operation, dialect, route, provider, model,
@@ -85,6 +68,7 @@ const columnTypes = `id uuid, tenant_id uuid, at timestamptz, correlation_id tex
 
 /** SQL of the ledger and of the dated price table that explains its costs. */
 export function createLedgerStore(database: Database) {
+  const reports = createReportStore(database);
   return {
     /**
      * Adds rows, each given as the JSON that the spool holds, and the prices they were computed with: all or none.
@@ -108,31 +92,8 @@ export function createLedgerStore(database: Database) {
         on conflict (id) do nothing`.execute(database.platform);
     },
 
-    /** Sums over one tenant's calls, all their attempts included, from `from` up to and without `to`. */
-    sums: (scope: DatabaseScope, from: Date, to: Date): Promise<LedgerSums> =>
-      database.inTenant(scope, async (tx) => {
-        const { rows } = await sql<LedgerSums>`select count(*) filter (where final) as calls,
-            coalesce(sum(cost_nano_usd), 0)::bigint as cost_nano_usd,
-            coalesce(sum(input_tokens), 0)::bigint as input_tokens,
-            coalesce(sum(cached_read_tokens), 0)::bigint as cached_read_tokens,
-            coalesce(sum(cache_write_5m_tokens), 0)::bigint as cache_write_5m_tokens,
-            coalesce(sum(cache_write_1h_tokens), 0)::bigint as cache_write_1h_tokens,
-            coalesce(sum(output_tokens), 0)::bigint as output_tokens,
-            coalesce(sum(reasoning_tokens), 0)::bigint as reasoning_tokens,
-            coalesce(sum(image_tokens), 0)::bigint as image_tokens,
-            coalesce(sum(audio_tokens), 0)::bigint as audio_tokens,
-            count(*) filter (where not final) as earlier_attempts,
-            coalesce(sum(cost_nano_usd) filter (where not final), 0)::bigint as earlier_cost_nano_usd,
-            count(*) filter (where final and tier = 'cached') as cached_calls,
-            coalesce(sum(saved_nano_usd), 0)::bigint as saved_nano_usd,
-            count(*) filter (where final and pricing_state = 'unpriced') as unpriced_calls,
-            coalesce(sum(input_tokens + output_tokens) filter (where pricing_state = 'unpriced'), 0)::bigint
-              as unpriced_tokens
-          from ledger where at >= ${from} and at < ${to}`.execute(tx);
-        const [sums] = rows;
-        if (!sums) throw new Error('an aggregate without groups always gives a row');
-        return sums;
-      }),
+    /** Sums over one tenant's calls, all their attempts included, from `from` up to and without `to`; from rollups. */
+    sums: (scope: DatabaseScope, from: Date, to: Date): Promise<Sums> => reports.sums(scope, { from, to }),
 
     /** A page of calls, newest first; all, or those of one correlation id; with each of their attempts, if so wished. */
     page: (

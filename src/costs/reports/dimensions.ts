@@ -7,7 +7,7 @@ const longestValue = 300;
 const name = (column: string, longest = longestValue) => `left(${column}, ${longest})`;
 
 /** The value of each dimension in one row of the ledger or the adjustments, as SQL. A row has any number of tags. */
-const valueOf: { readonly [dimension in Exclude<Dimension, 'tag'>]: string } = {
+const dimensionValue: { readonly [dimension in Exclude<Dimension, 'tag'>]: string } = {
   user: 'user_id::text',
   key: 'key_id',
   prompt: 'prompt_id',
@@ -20,13 +20,13 @@ const valueOf: { readonly [dimension in Exclude<Dimension, 'tag'>]: string } = {
 const tagsOf = "unnest(case when tags = '{}' then array[null::text] else tags end)";
 
 /**
- * What recommendations are computed from, by the day only: which models a route's or a prompt's calls went to, and at
+ * What recommendations are computed from, by the month only: which models a route's or a prompt's calls went to, and at
  * which price they were charged. The value is a JSON array of these.
  */
 export const priced = ['route_price', 'prompt_price'] as const;
 export type Priced = (typeof priced)[number];
 const price = `operation, ${name('provider', 100)}, ${name('model', 200)}, ${name('price_id', 200)}`;
-const pricedValueOf: { readonly [dimension in Priced]: string } = {
+const pricedValue: { readonly [dimension in Priced]: string } = {
   route_price: `jsonb_build_array(${name('route', 100)}, ${price})::text`,
   prompt_price: `jsonb_build_array(prompt_id, ${price})::text`,
 };
@@ -41,15 +41,15 @@ export const dimensionColumns =
 export function joinValues(dimension: Dimension | 'all'): string {
   if (dimension === 'all') return 'cross join lateral (select null::text as value) about';
   if (dimension === 'tag') return `cross join lateral (select ${tagsOf} as value) about`;
-  return `cross join lateral (select ${valueOf[dimension]} as value) about`;
+  return `cross join lateral (select ${dimensionValue[dimension]} as value) about`;
 }
 
 /** The same for all dimensions at once, as `about.dimension` and `about.value`. */
 export function joinAllValues(source: 'ledger' | 'adjustments'): string {
   const single = dimensions.flatMap((dimension) =>
-    dimension === 'tag' ? [] : [`('${dimension}', ${valueOf[dimension]})`],
+    dimension === 'tag' ? [] : [`('${dimension}', ${dimensionValue[dimension]})`],
   );
-  const prices = priced.map((dimension) => `('${dimension}', ${pricedValueOf[dimension]})`);
+  const prices = priced.map((dimension) => `('${dimension}', ${pricedValue[dimension]})`);
   // Adjustments have no tokens that another price could be tried on.
   const values = ["('all', null::text)", ...single, ...(source === 'ledger' ? prices : [])].join(', ');
   return `cross join lateral (values ${values} union all select 'tag', ${tagsOf}) about (dimension, value)`;

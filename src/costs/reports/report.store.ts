@@ -4,6 +4,7 @@ import { type Dimension, dimensionColumns, joinValues } from './dimensions.ts';
 import { measures, measuresOfAdjustment, measuresOfRow, type Sums, selected, summed } from './measures.ts';
 import { type Horizon, readHorizon, type Taken } from './rollup.store.ts';
 import { divide, type Grain, type Span } from './spans.ts';
+import { beginsWithHours } from './zoned-time.ts';
 
 /** A time span of a report, `from` included and `to` not. */
 export interface Period {
@@ -84,8 +85,8 @@ export function createReportStore(database: Pick<Database, 'inTenant'>) {
       }),
 
     /**
-     * Sums by the days of a time zone, in order; days without rows are left out. Quarters of an hour are whole in every
-     * time zone there is, so days are exact without single rows, also when clocks are changed.
+     * Sums by the days of a time zone, in order; days without rows are left out. Days begin with a quarter of an hour in
+     * every time zone there is, so they are exact without single rows, also when clocks are changed.
      */
     days: (
       scope: DatabaseScope,
@@ -94,7 +95,7 @@ export function createReportStore(database: Pick<Database, 'inTenant'>) {
       page: { readonly limit: number; readonly after: string | null },
     ): Promise<DayLine[]> =>
       inSnapshot(scope, async (tx, horizon) => {
-        const lines = linesOf('all', period, ['quarter'], horizon);
+        const lines = linesOf('all', period, dayGrains(timeZone, period), horizon);
         const { rows } = await sql<DayLine>`
           select to_char(day, 'YYYY-MM-DD') as day, ${measureList} from (
             select (at at time zone ${timeZone})::date as day, ${summedList} from (${lines}) lines group by 1) days
@@ -116,7 +117,7 @@ export function createReportStore(database: Pick<Database, 'inTenant'>) {
       timeZone: string,
     ): Promise<{ day: string; cost_nano_usd: bigint }[]> =>
       inSnapshot(scope, async (tx, horizon) => {
-        const lines = linesOf(dimension, period, [dimension === 'all' ? 'quarter' : 'hour'], horizon);
+        const lines = linesOf(dimension, period, ['hour'], horizon);
         const { rows } = await sql<{ day: string; cost_nano_usd: bigint }>`
           select to_char((at at time zone ${timeZone})::date, 'YYYY-MM-DD') as day,
             sum(cost_nano_usd)::bigint as cost_nano_usd
@@ -127,13 +128,18 @@ export function createReportStore(database: Pick<Database, 'inTenant'>) {
     /** Cost by UTC hour, in order; hours without rows are left out. */
     hourlyCost: (scope: DatabaseScope, period: Period): Promise<{ hour: Date; cost_nano_usd: bigint }[]> =>
       inSnapshot(scope, async (tx, horizon) => {
-        const lines = linesOf('all', period, ['quarter'], horizon);
+        const lines = linesOf('all', period, ['hour', 'quarter'], horizon);
         const { rows } = await sql<{ hour: Date; cost_nano_usd: bigint }>`
           select date_trunc('hour', at, 'UTC') as hour, sum(cost_nano_usd)::bigint as cost_nano_usd
           from (${lines}) lines group by 1 order by 1`.execute(tx);
         return rows;
       }),
   };
+}
+
+/** Hours where every day begins with one, quarters elsewhere. */
+function dayGrains(timeZone: string, period: Period): readonly Grain[] {
+  return beginsWithHours(timeZone, period) ? ['hour', 'quarter'] : ['quarter'];
 }
 
 /** SQL of the lines that add up to a period: `value`, `at` (when, or the beginning of when) and the measures. */
@@ -144,7 +150,8 @@ function linesOf(
   horizon: Horizon,
 ): RawBuilder<unknown> {
   const span = { from: period.from.getTime(), to: period.to.getTime() };
-  const { rolled, edges } = divide(span, grains, horizon.hoursSince?.getTime());
+  const hoursSince = dimension === 'all' ? undefined : horizon.hoursSince?.getTime();
+  const { rolled, edges } = divide(span, grains, hoursSince);
   const rollups = rolled.map(
     ({ grain, from, to }) => sql`select value, bucket as at, ${measureList} from cost_rollups
       where dimension = ${dimension} and grain = ${grain}

@@ -13,7 +13,7 @@ export interface Taken {
 export interface Horizon {
   readonly ledger: Taken;
   readonly adjustments: Taken;
-  /** Rollups by the hour are kept from here on. Null: from the beginning. */
+  /** Rollups of a dimension by the hour are kept from here on. Null: from the beginning. */
   readonly hoursSince: Date | null;
 }
 
@@ -41,8 +41,8 @@ const tableOf: { readonly [source in Source]: string } = {
 const measuresOf = { ledger: measuresOfRow, adjustments: measuresOfAdjustment };
 const measureList = measures.join(', ');
 const dayMs = 86_400_000;
-/** Those of which no more than days are kept. */
-const byDayOnly = `dimension in (${priced.map((dimension) => `'${dimension}'`).join(', ')})`;
+/** Those of which only months are kept. */
+const byMonthOnly = `dimension in (${priced.map((dimension) => `'${dimension}'`).join(', ')})`;
 
 /** The horizon as this transaction's snapshot has it. */
 export async function readHorizon(tx: Tx): Promise<Horizon> {
@@ -80,7 +80,8 @@ export function createRollupStore(database: Pick<Database, 'platform'>) {
         if (horizon.hoursSince !== null && horizon.hoursSince >= since) return 'done';
         const dayLater = (horizon.hoursSince?.getTime() ?? since.getTime()) + dayMs;
         const day = new Date(Math.min(since.getTime(), dayLater));
-        await sql`delete from cost_rollups where grain = 'hour' and bucket < ${day}`.execute(tx);
+        await sql`delete from cost_rollups
+          where grain = 'hour' and dimension <> 'all' and bucket < ${day}`.execute(tx);
         await sql`update cost_rollup_horizon set hours_since = ${day}`.execute(tx);
         return day < since ? 'more' : 'done';
       }),
@@ -148,14 +149,17 @@ async function take(tx: Tx, source: Source, horizon: Horizon, maxRows: number): 
     insert into cost_rollups (tenant_id, dimension, grain, bucket, value, ${sql.raw(measureList)})
     select tenant_id, dimension, case when dimension = 'all' then 'quarter' else 'hour' end, bucket, value,
       ${sql.raw(measureList)}
-    from fine where dimension = 'all' or not ${sql.raw(byDayOnly)}
+    from fine where dimension = 'all' or not ${sql.raw(byMonthOnly)}
       and bucket >= coalesce(${horizon.hoursSince}::timestamptz, '-infinity')
     union all
+    select tenant_id, dimension, 'hour', date_trunc('hour', bucket, 'UTC'), value, ${sql.raw(summed)}
+    from fine where dimension = 'all' group by 1, 2, 4, 5
+    union all
     select tenant_id, dimension, 'day', date_trunc('day', bucket, 'UTC'), value, ${sql.raw(summed)}
-    from fine group by 1, 2, 4, 5
+    from fine where not ${sql.raw(byMonthOnly)} group by 1, 2, 4, 5
     union all
     select tenant_id, dimension, 'month', date_trunc('month', bucket, 'UTC'), value, ${sql.raw(summed)}
-    from fine where not ${sql.raw(byDayOnly)} group by 1, 2, 4, 5
+    from fine group by 1, 2, 4, 5
     on conflict (tenant_id, dimension, grain, bucket, value) do update set ${sql.raw(added)}`.execute(tx);
   await sql`insert into cost_alert_checks (tenant_id, due_since)
     select tenant_id, clock_timestamp() from ${table} where ${taken} group by tenant_id

@@ -330,7 +330,9 @@ describe('reports', () => {
     await Promise.all(instances);
     await rollUpAll(7);
     await expectExact(facts, { from: new Date(start - 1), to: new Date(start + days * 86_400_000) }, 'UTC');
-    const { rows } = await sql<{ waiting: bigint }>`select count(*) as waiting from ledger, cost_rollup_horizon
+    const { rows } = await sql<{
+      waiting: bigint;
+    }>`select count(*) as waiting from ledger, cost_rollup_horizon
       where (added_by, id) > (ledger_added_by, ledger_id)`.execute(test.database.platform);
     expect(rows).toEqual([{ waiting: 0n }]);
   });

@@ -24,7 +24,11 @@ const dayMs = 24 * hourMs;
  * @param grains which there are, from the largest to the smallest.
  * @param hoursSince rollups by the hour exist from here on only; the beginning of an hour.
  */
-export function divide(span: Span, grains: readonly Grain[], hoursSince = Number.NEGATIVE_INFINITY): Division {
+export function divide(
+  span: Span,
+  grains: readonly Grain[],
+  hoursSince = Number.NEGATIVE_INFINITY,
+): Division {
   const rolled: (Span & { grain: Grain })[] = [];
   const edges: Span[] = [];
   const fill = ({ from, to }: Span, level: number): void => {
@@ -37,7 +41,10 @@ export function divide(span: Span, grains: readonly Grain[], hoursSince = Number
     const earliest = grain === 'hour' ? Math.max(from, hoursSince) : from;
     const start = firstAtOrAfter(earliest, grain);
     const end = startOf(to, grain);
-    if (start >= end) return fill({ from, to }, level + 1);
+    if (start >= end) {
+      fill({ from, to }, level + 1);
+      return;
+    }
     fill({ from, to: start }, level + 1);
     rolled.push({ grain, from: start, to: end });
     fill({ from: end, to }, level + 1);
