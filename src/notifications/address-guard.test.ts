@@ -129,6 +129,7 @@ describe('a URL', () => {
     ['https://metadata.google.internal/', 'private'],
     ['https://printer.local/', 'private'],
     ['https://127.0.0.1/', 'private'],
+    ['https://127.0.0.1./', 'private'],
     ['https://127.1/', 'private'],
     ['https://2130706433/', 'private'],
     ['https://0x7f.0.0.1/', 'private'],

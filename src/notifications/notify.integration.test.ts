@@ -4,6 +4,7 @@ import { createTestDatabase, type TestDatabase } from '../../test/harness/databa
 import { systemClock } from '../platform/clock.ts';
 import { createIds } from '../platform/ids.ts';
 import { systemRandom } from '../platform/random.ts';
+import { maxOpenPerChannel } from './events.store.ts';
 import type { NotificationEvent } from './notification-event.ts';
 import { createNotify } from './notify.ts';
 
@@ -125,6 +126,33 @@ describe('telling of an event', () => {
         join notification_events a on a.dedupe_key = ${alert.dedupeKey}
       where e.dedupe_key = ${settled.dedupeKey}`.execute(test.database.platform);
     expect(rows).toEqual([{ linked: true }]);
+  });
+
+  it('leaves what does not fit on a channel dead, to be sent by hand, and fills no queue without end', async () => {
+    const tenant = await tenantWithChannels({ name: 'full' }, { name: 'free' });
+    await sql`
+      with events as (
+        insert into notification_events (id, tenant_id, dedupe_key, kind, severity, title, text, subject, data,
+          occurred_at, created_at)
+        select gen_random_uuid(), ${tenant.tenantId}, 'filler ' || n, 'a.b', 'info', 't', '', 's', '{}', now(), now()
+        from generate_series(1, ${maxOpenPerChannel}::int) n returning id)
+      insert into notification_deliveries (id, tenant_id, event_id, channel_id, state, next_attempt_at, queued_at,
+        created_at, updated_at)
+      select gen_random_uuid(), ${tenant.tenantId}, events.id, c.id, 'pending', now() + interval '1 hour', now(), now(),
+        now()
+      from events, notification_channels c where c.tenant_id = ${tenant.tenantId} and c.name = 'full'`.execute(
+      test.database.platform,
+    );
+    const last = event();
+    await test.database.inTenant(tenant, (tx) => notify(tx, tenant.tenantId, last));
+    const { rows } = await sql<{ name: string; state: string; last_error: string | null }>`
+      select c.name, d.state, d.last_error from notification_deliveries d
+        join notification_channels c on c.id = d.channel_id join notification_events e on e.id = d.event_id
+      where e.dedupe_key = ${last.dedupeKey} order by 1`.execute(test.database.platform);
+    expect(rows).toEqual([
+      { name: 'free', state: 'pending', last_error: null },
+      { name: 'full', state: 'dead', last_error: 'too many deliveries wait on this channel' },
+    ]);
   });
 
   it('cuts what people read and refuses what programs would miss', async () => {
