@@ -1,6 +1,6 @@
 import { compose, type Gatehouse } from '../compose.ts';
 import { systemClock } from '../platform/clock.ts';
-import { type Config, loadConfig, unknownVariables, unusedEngines } from '../platform/config.ts';
+import { type Config, loadConfig, unknownVariables } from '../platform/config.ts';
 import { AppError } from '../platform/errors.ts';
 import { createLog, type Log } from '../platform/log.ts';
 import { systemRandom } from '../platform/random.ts';
@@ -22,9 +22,6 @@ export async function serve(environment: NodeJS.ProcessEnv, output: Output): Pro
   const log = createLog(config.logLevel);
   for (const name of unknownVariables(environment))
     log.warn({ name }, 'this variable is not known and has no effect');
-
-  for (const name of unusedEngines(environment))
-    log.warn({ name }, 'this version does not use S3 yet; it keeps objects and the index on this machine');
 
   const foundation = await openFoundation(config, log);
   try {

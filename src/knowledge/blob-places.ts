@@ -7,16 +7,18 @@ export interface BlobPlaces {
   newKey(tenantId: string, id: string): string;
   /** The place that has the file; null: every instance reaches it. */
   placeOf(key: string): string | null;
-  /** LIKE patterns of keys: of all places that have a name, and of this one. Absent where there is one store. */
-  readonly patterns?: { readonly named: string; readonly own: string };
   /** Whether this instance can read and remove it. */
   isHere(key: string): boolean;
+  /** LIKE patterns of keys: of all places that have a name, and of this one. Absent where there is but one. */
+  readonly patterns?: { readonly named: string; readonly own: string };
 }
 
 const named = /^documents\/at-([0-9a-f-]{36})\//;
+/** As the object store knows them, too. */
+const shared = /^documents\/shared\//;
 
-/** With one instance, or one store for all. */
-export const oneStore: BlobPlaces = {
+/** With one instance. */
+export const onePlace: BlobPlaces = {
   newKey: (tenantId, id) => `documents/${tenantId}/${id}`,
   placeOf: () => null,
   isHere: () => true,
@@ -24,14 +26,19 @@ export const oneStore: BlobPlaces = {
 
 /**
  * @param own this instance's place.
+ * @param isShared whether new files go to a store that all instances share.
  * @param firstPlace whose files bear no name of a place, because there was no other then; null while it is not known.
  */
-export function createBlobPlaces(own: string, firstPlace: () => string | null): BlobPlaces {
-  const placeOf = (key: string) => named.exec(key)?.[1] ?? firstPlace();
+export function createBlobPlaces(
+  own: string,
+  isShared: boolean,
+  firstPlace: () => string | null,
+): BlobPlaces {
+  const placeOf = (key: string) => (shared.test(key) ? null : (named.exec(key)?.[1] ?? firstPlace()));
   return {
-    newKey: (tenantId, id) => `documents/at-${own}/${tenantId}/${id}`,
+    newKey: (tenantId, id) => `documents/${isShared ? 'shared' : `at-${own}`}/${tenantId}/${id}`,
     placeOf,
-    patterns: { named: 'documents/at-%', own: `documents/at-${own}/%` },
     isHere: (key) => (placeOf(key) ?? own) === own,
+    patterns: { named: 'documents/at-%', own: `documents/at-${own}/%` },
   };
 }

@@ -101,11 +101,13 @@ export function createIngest(deps: IngestDependencies): JobDefinition<IngestInpu
   };
 
   const parse = async (row: DocumentRow): Promise<ParsedFile> => {
-    const file = await deps.parse({
-      path: await objects.localPath(row.blob_key),
-      fileName: row.file_name ?? '',
-      ...(row.declared_type === null ? {} : { contentType: row.declared_type }),
-    });
+    const file = await objects.withFile(row.blob_key, (path) =>
+      deps.parse({
+        path,
+        fileName: row.file_name ?? '',
+        ...(row.declared_type === null ? {} : { contentType: row.declared_type }),
+      }),
+    );
     if (file.text === '') throw new ParseFailure('empty', 'There is no text in the file.');
     return file;
   };

@@ -6,7 +6,7 @@ import type { Log } from '../platform/log.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { Objects } from '../platform/objects.ts';
 import { alone } from './alone.store.ts';
-import { createBlobPlaces, oneStore } from './blob-places.ts';
+import { createBlobPlaces, onePlace } from './blob-places.ts';
 import { createDeletionStore } from './deletion.store.ts';
 import { createDeletion, type DerivedPlace } from './deletion.ts';
 import { createDocuments } from './documents.service.ts';
@@ -28,8 +28,8 @@ export interface KnowledgeDependencies {
   readonly database: Database;
   readonly objects: Objects;
   /**
-   * Where this instance keeps index and files, when there may be others that keep their own. `sharedFiles`: the object
-   * store is the same for all.
+   * Where this instance keeps index and files, when there may be others that keep their own. `sharedFiles`: new
+   * files go to a store that is the same for all (keys `documents/shared/…`).
    */
   readonly place?: {
     readonly own: string;
@@ -65,8 +65,9 @@ export function createKnowledge(deps: KnowledgeDependencies) {
   const { database, objects, jobs, clock, log, retries = defaultRetries } = deps;
   let firstPlace: string | null = null;
   const places = deps.place ? createIndexPlaces(database, deps.place.own) : null;
-  const blobPlaces =
-    deps.place && !deps.place.sharedFiles ? createBlobPlaces(deps.place.own, () => firstPlace) : oneStore;
+  const blobPlaces = deps.place
+    ? createBlobPlaces(deps.place.own, deps.place.sharedFiles, () => firstPlace)
+    : onePlace;
   const otherPlaces =
     deps.place && places
       ? createOtherPlaces({ living: deps.place.others, withoutChangesOf: places.withoutChangesOf, clock })

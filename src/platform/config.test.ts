@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { knownVariables, loadClientConfig, loadConfig, unknownVariables, unusedEngines } from './config.ts';
+import { knownVariables, loadClientConfig, loadConfig, unknownVariables } from './config.ts';
 import { AppError } from './errors.ts';
 
 let folder: string;
@@ -145,10 +145,19 @@ describe('the configuration', () => {
     expect(missing).toEqual([]);
   });
 
-  it('notices engines that it does not use', () => {
-    expect(unusedEngines({ S3_ENDPOINT: 'http://127.0.0.1', S3_BUCKET: '', HOME: '/' })).toEqual([
-      'S3_ENDPOINT',
-    ]);
+  it('takes S3 whole or not at all', () => {
+    expect(loadConfig({}).s3).toBeNull();
+    const keys = { S3_ACCESS_KEY_ID: 'test-id', S3_SECRET_ACCESS_KEY: 'test-secret' };
+    expect(loadConfig({ S3_BUCKET: 'papers', ...keys }).s3).toEqual({
+      endpoint: null,
+      bucket: 'papers',
+      region: 'us-east-1',
+      accessKeyId: 'test-id',
+      secretAccessKey: 'test-secret',
+    });
+    expect(() => loadConfig({ S3_ENDPOINT: 'http://127.0.0.1:9000', ...keys })).toThrow(
+      /S3_BUCKET is needed for S3, for example S3_BUCKET=gatehouse/,
+    );
   });
 
   it('reads how much is cached, where, and for how long', () => {

@@ -39,6 +39,11 @@ const examples: Record<string, string> = {
   GATEHOUSE_PAGERDUTY_URL: 'https://events.eu.pagerduty.com/v2/enqueue',
   GATEHOUSE_URL: 'http://127.0.0.1:8080',
   GATEHOUSE_API_KEY: 'gh_…',
+  S3_ENDPOINT: 'https://s3.eu-central-1.amazonaws.com',
+  S3_BUCKET: 'gatehouse',
+  S3_REGION: 'eu-central-1',
+  S3_ACCESS_KEY_ID: 'the id of an access key',
+  S3_SECRET_ACCESS_KEY: 'its secret',
   LOG_LEVEL: 'info',
   ...providerVariables,
 };
@@ -99,6 +104,11 @@ const schema = z.object({
   GATEHOUSE_SHUTDOWN_SECONDS: wholeNumber(0, 3_600).default(30),
   GATEHOUSE_NOTIFY_ALLOW: hostsAndRanges.default([]),
   GATEHOUSE_PAGERDUTY_URL: url(['http:', 'https:']).default('https://events.pagerduty.com/v2/enqueue'),
+  S3_ENDPOINT: url(['http:', 'https:']).optional(),
+  S3_BUCKET: key.optional(),
+  S3_REGION: key.default('us-east-1'),
+  S3_ACCESS_KEY_ID: key.optional(),
+  S3_SECRET_ACCESS_KEY: key.optional(),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
   OPENAI_API_KEY: key.optional(),
   OPENAI_BASE_URL: url(['http:', 'https:']).optional(),
@@ -143,6 +153,8 @@ export interface Config {
   readonly redisUrl: string | null;
   /** How long one command may take before it is done without. */
   readonly redisTimeoutMs: number;
+  /** Absent: files stay in the data directory. */
+  readonly s3: S3Config | null;
   readonly cache: CacheConfig;
   /** 32 bytes; absent: read from, or generated into, the data directory. */
   readonly masterKey: Buffer | null;
@@ -156,6 +168,16 @@ export interface Config {
   readonly notifications: NotificationsConfig;
   readonly logLevel: string;
   readonly environmentProviders: readonly ProviderFromEnvironment[];
+}
+
+export interface S3Config {
+  /** Null: that of AWS for the region. */
+  readonly endpoint: string | null;
+  readonly bucket: string;
+  readonly region: string;
+  readonly accessKeyId: string;
+  /** Shown to nobody. */
+  readonly secretAccessKey: string;
 }
 
 export interface CacheConfig {
@@ -199,6 +221,7 @@ export function loadConfig(environment: Environment = process.env): Config {
   const problems = [
     ...(parsed.success ? [] : problemsIn(parsed.error)),
     ...incompleteProviders(given),
+    ...incompleteS3(given),
     ...(limits.success ? [] : problemsInLimits(limits.error)),
   ];
   if (!parsed.success || !limits.success || problems.length > 0) throw invalid(problems);
@@ -214,6 +237,16 @@ export function loadConfig(environment: Environment = process.env): Config {
     statementTimeoutMs: v.DATABASE_STATEMENT_TIMEOUT_MS,
     redisUrl: v.REDIS_URL ?? null,
     redisTimeoutMs: v.REDIS_TIMEOUT_MS,
+    s3:
+      v.S3_BUCKET && v.S3_ACCESS_KEY_ID && v.S3_SECRET_ACCESS_KEY
+        ? {
+            endpoint: v.S3_ENDPOINT ?? null,
+            bucket: v.S3_BUCKET,
+            region: v.S3_REGION,
+            accessKeyId: v.S3_ACCESS_KEY_ID,
+            secretAccessKey: v.S3_SECRET_ACCESS_KEY,
+          }
+        : null,
     cache: {
       maxBytes: v.GATEHOUSE_CACHE_BYTES,
       maxRedisBytesPerTenant: v.GATEHOUSE_CACHE_REDIS_BYTES,
@@ -267,11 +300,14 @@ export function unknownVariables(environment: Environment = process.env): string
   return Object.keys(environment).filter((name) => name.startsWith('GATEHOUSE_') && !(name in examples));
 }
 
-const engines = ['S3_ENDPOINT', 'S3_BUCKET', 'S3_REGION', 'S3_ACCESS_KEY_ID', 'S3_SECRET_ACCESS_KEY'];
+const s3Needs = ['S3_BUCKET', 'S3_ACCESS_KEY_ID', 'S3_SECRET_ACCESS_KEY'] as const;
 
-/** Variables of engines that this version does not use yet: whoever sets them must not think that it does. */
-export function unusedEngines(environment: Environment = process.env): string[] {
-  return engines.filter((name) => Boolean(environment[name]));
+/** Whoever sets a part of S3 means all of it. */
+function incompleteS3(given: Readonly<Record<string, string>>): { path: string; message: string }[] {
+  if (!given.S3_ENDPOINT && s3Needs.every((name) => !given[name])) return [];
+  return s3Needs
+    .filter((name) => !given[name])
+    .map((path) => ({ path, message: `is needed for S3, for example ${path}=${examples[path]}` }));
 }
 
 function isHostOrRange(entry: string): boolean {

@@ -6,7 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import { AppError } from './errors.ts';
 import type { NewId } from './ids.ts';
 
-/** Whole files by key, each written once. Local files now; the same interface over S3. */
+/** Whole files by key, each written once: in local files, or in an S3 bucket (`s3-objects.ts`). */
 export interface Objects {
   /** Stores the stream whole or not at all: complete and synced to disk when this resolves. @returns bytes stored. */
   put(key: string, content: Readable): Promise<number>;
@@ -15,14 +15,42 @@ export interface Objects {
   exists(key: string): Promise<boolean>;
   /** Removing what is not there is not an error. */
   remove(key: string): Promise<void>;
-  /** A path where the content can be read by a parser; the caller does not change it. @throws AppError `not_found`. */
-  localPath(key: string): Promise<string>;
+  /**
+   * Gives the work a path where the content can be read as long as it lasts; the work does not change it.
+   * @throws AppError `not_found`.
+   */
+  withFile<T>(key: string, work: (path: string) => Promise<T>): Promise<T>;
 }
 
-const keyPattern = /^[A-Za-z0-9][A-Za-z0-9_-]*(\/[A-Za-z0-9][A-Za-z0-9_.-]*)*$/;
+/** Removes what interrupted writes left behind. At the start, before anything is stored. */
+export type CleanableObjects = Objects & { clean(): Promise<void> };
+
+export const keyPattern = /^[A-Za-z0-9][A-Za-z0-9_-]*(\/[A-Za-z0-9][A-Za-z0-9_.-]*)*$/;
+
+const sharedKey = /^[^/]+\/shared\//;
+
+/** Objects in a store that all instances share, told by their keys from those in files of one. */
+export function createTwoStores(files: CleanableObjects, shared: CleanableObjects | null): CleanableObjects {
+  const storeOf = (key: string): Objects => {
+    if (!sharedKey.test(key)) return files;
+    if (shared) return shared;
+    throw new AppError('dependency_down', 'This file is in S3, and S3 is not configured any more.');
+  };
+  return {
+    // Refusals come as rejections.
+    put: async (key, content) => storeOf(key).put(key, content),
+    get: async (key) => storeOf(key).get(key),
+    exists: async (key) => storeOf(key).exists(key),
+    remove: async (key) => storeOf(key).remove(key),
+    withFile: async (key, work) => storeOf(key).withFile(key, work),
+    async clean() {
+      await Promise.all([files.clean(), shared?.clean()]);
+    },
+  };
+}
 
 /** @param root a directory of our own; made when absent. Left-overs of interrupted writes are removed by `clean`. */
-export function createFileObjects(root: string, newId: NewId): Objects & { clean(): Promise<void> } {
+export function createFileObjects(root: string, newId: NewId): CleanableObjects {
   const drafts = join(root, '.drafts');
   const pathOf = (key: string): string => {
     if (!keyPattern.test(key)) throw new Error(`"${key}" is not an object key`);
@@ -72,7 +100,7 @@ export function createFileObjects(root: string, newId: NewId): Objects & { clean
     get: async (key) => createReadStream(await present(key)),
     exists: (key) => isThere(pathOf(key)),
     remove: (key) => rm(pathOf(key), { force: true }),
-    localPath: present,
+    withFile: async (key, work) => work(await present(key)),
     async clean() {
       const left = await readdir(drafts).catch(() => []);
       await Promise.all(left.map((name) => rm(join(drafts, name), { force: true })));

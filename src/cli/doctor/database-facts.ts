@@ -19,7 +19,15 @@ export type DatabaseFacts =
       readonly schema: SchemaState;
       /** Of the master key that sealed the stored secrets; null when none is recorded yet. */
       readonly masterKeyFingerprint: string | null;
+      /** Who serves from it now. */
+      readonly instances: readonly InstanceSeen[];
     };
+
+export interface InstanceSeen {
+  readonly host: string;
+  readonly pid: number;
+  readonly hasRedis: boolean;
+}
 
 export interface RoleRights {
   readonly isSuperuser: boolean;
@@ -81,6 +89,7 @@ interface ServerRow {
   foreign_owner: string | null;
   has_migrations: boolean;
   has_settings: boolean;
+  has_instances: boolean;
 }
 
 async function look(client: pg.Client, clock: Pick<Clock, 'monotonicMs'>): Promise<DatabaseFacts> {
@@ -98,7 +107,8 @@ async function look(client: pg.Client, clock: Pick<Clock, 'monotonicMs'>): Promi
         where oid = to_regclass('gatehouse_migrations') and not pg_has_role(current_user, relowner, 'USAGE')
       ) as foreign_owner,
       to_regclass('gatehouse_migrations') is not null as has_migrations,
-      to_regclass('platform_settings') is not null as has_settings
+      to_regclass('platform_settings') is not null as has_settings,
+      to_regclass('live_instances') is not null as has_instances
     from pg_roles left join (select oid from pg_roles where rolname = 'gatehouse_app') as app on true
     where rolname = current_user`);
   const server = rows[0];
@@ -113,6 +123,12 @@ async function look(client: pg.Client, clock: Pick<Clock, 'monotonicMs'>): Promi
           `select value ->> 'fingerprint' as name from platform_settings where name = 'master_key_fingerprint'`,
         )
       : [];
+  const instances =
+    server.has_instances && isReadable
+      ? await client.query<InstanceSeen>(
+          'select host, pid, has_redis as "hasRedis" from live_instances order by number',
+        )
+      : { rows: [] };
   return {
     state: 'reached',
     version: server.version,
@@ -129,6 +145,7 @@ async function look(client: pg.Client, clock: Pick<Clock, 'monotonicMs'>): Promi
     },
     schema: schemaState(server.has_migrations, await shippedMigrations(), applied),
     masterKeyFingerprint: fingerprints[0] ?? null,
+    instances: instances.rows,
   };
 }
 

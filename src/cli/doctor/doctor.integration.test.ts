@@ -18,6 +18,7 @@ import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../../../test/harness/database.ts';
 import { redisIsInstalled, startRedis } from '../../../test/harness/redis.ts';
+import { startS3 } from '../../../test/harness/s3.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { openDataDirectory } from '../../platform/data-directory.ts';
 import { identifyProcess } from '../../platform/process-identity.ts';
@@ -413,3 +414,19 @@ const listing = () =>
   readdirSync(dataDir)
     .sort()
     .map((name) => [name, statSync(join(dataDir, name)).mtimeMs]);
+
+describe('S3', () => {
+  it('is not used, or has the bucket, or does not', async () => {
+    expect((await diagnose({})).about('s3')).toMatchObject([{ status: 'ok' }]);
+    const s3 = await startS3();
+    try {
+      expect((await diagnose(s3.env)).about('s3')).toMatchObject([{ status: 'ok' }]);
+      const without = await diagnose({ ...s3.env, S3_BUCKET: 'another' });
+      expect(without.about('s3')).toMatchObject([
+        { status: 'problem', detail: expect.stringMatching(/bucket another at 127.* \(404/) },
+      ]);
+    } finally {
+      await s3.stop();
+    }
+  });
+});

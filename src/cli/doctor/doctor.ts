@@ -3,11 +3,13 @@ import type { Output, Style } from '../output.ts';
 import { dataDirectoryCheck, diskCheck, lockCheck } from './check-data-directory.ts';
 import { databaseCheck } from './check-database.ts';
 import { embeddedProgramsCheck, embeddedServerCheck } from './check-embedded.ts';
+import { instancesCheck } from './check-instances.ts';
 import { masterKeyCheck } from './check-master-key.ts';
 import { portCheck } from './check-port.ts';
 import { configurationCheck, nodeCheck } from './check-program.ts';
 import { providersCheck } from './check-providers.ts';
 import { redisCheck } from './check-redis.ts';
+import { s3Check } from './check-s3.ts';
 import { serverCheck } from './check-server.ts';
 import { type Facts, gatherFacts } from './facts.ts';
 import { type Check, type Finding, runChecks } from './finding.ts';
@@ -23,6 +25,8 @@ export const checks: readonly Check<Facts>[] = [
   embeddedServerCheck,
   databaseCheck,
   redisCheck,
+  instancesCheck,
+  s3Check,
   masterKeyCheck,
   portCheck,
   providersCheck,

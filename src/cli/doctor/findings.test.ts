@@ -4,6 +4,7 @@ import { createSecretBox } from '../../platform/secret-box.ts';
 import { spaceFinding } from './check-data-directory.ts';
 import { databaseFindings, rightsFinding, schemaFinding, versionFinding } from './check-database.ts';
 import { embeddedFinding } from './check-embedded.ts';
+import { instancesFindings } from './check-instances.ts';
 import { masterKeyFinding } from './check-master-key.ts';
 import { portFinding } from './check-port.ts';
 import { nodeFinding } from './check-program.ts';
@@ -28,6 +29,7 @@ const reached: DatabaseFacts = {
   rights,
   schema: { exists: true, pending: [], unknown: [] },
   masterKeyFingerprint: null,
+  instances: [],
 };
 
 describe('what doctor says of', () => {
@@ -231,5 +233,20 @@ describe('a check', () => {
       { check: 'works', status: 'ok' },
     ]);
     expect(waited).toContain(checkBoundMs);
+  });
+});
+
+describe('who serves from the database', () => {
+  const one = { host: 'a', pid: 1, hasRedis: true };
+  const lonely = { host: 'b', pid: 2, hasRedis: false };
+  it.each([
+    { seen: [], hasRedis: true, status: 'ok', detail: /none/ },
+    { seen: [one, { ...one, host: 'c' }], hasRedis: true, status: 'ok', detail: /2 on this.*on a, .*on c/ },
+    { seen: [lonely], hasRedis: false, status: 'ok', detail: /process 2 on b .*no second/ },
+    { seen: [lonely], hasRedis: true, status: 'problem', detail: /process 2 on b .*without Redis/ },
+    { seen: [one], hasRedis: false, status: 'problem', detail: /process 1 on a .*this one has none/ },
+  ])('is told: $detail', ({ seen, hasRedis, status, detail }) => {
+    const [finding] = instancesFindings(seen, hasRedis);
+    expect(finding).toMatchObject({ status, detail: expect.stringMatching(detail) });
   });
 });
