@@ -16,4 +16,8 @@ export type {
 } from './counters/counters.ts';
 export { createMemoryCounters, type MemoryCounters } from './counters/memory-counters.ts';
 export type { LimitedCall, LimitedRequest, LimitGate } from './limit-gate.ts';
+export { limitsRoutes } from './limits.routes.ts';
+export { createLimits, type Limits } from './limits.service.ts';
+export { createLimitsStore } from './limits.store.ts';
+export { describeLimit, type LimitDescription } from './named-demand.ts';
 export type { HeavyWork, RouteLimits } from './route-declaration.ts';

@@ -30,30 +30,30 @@ export interface LimitsConfig {
   readonly redisDown: { readonly rates: 'open' | 'closed'; readonly spend: 'open' | 'closed' };
 }
 
-const unlimited = z.literal('unlimited').transform(() => null);
+const unlimited = z.literal('unlimited');
 
-const whole = (least: number, most: number, error: string) =>
+/** A whole number within bounds. */
+export const whole = (least: number, most: number, error: string) =>
   z.int({ error, abort: true }).min(least, { error, abort: true }).max(most, { error, abort: true });
 
-/** A whole number within bounds, or the word `unlimited`, which is null here. */
+/** A whole number within bounds, or the word `unlimited`. */
 export const figure = (least: number, most: number) => {
   const error = `must be a whole number from ${least} to ${most}, or the word unlimited`;
   return z.union([whole(least, most, error), unlimited], { error });
 };
 
-const wrongRate = 'must be a number from 0.001 to 1000000 with at most three decimals, or the word unlimited';
+const rateBounds = 'must be a number from 0.001 to 1000000 with at most three decimals';
+const boundedRate = (error: string) =>
+  z
+    .number({ error })
+    .min(0.001, { error, abort: true })
+    .max(1_000_000, { error, abort: true })
+    .refine((rate) => Number(rate.toFixed(3)) === rate, { error });
+
 /** A rate: three decimals, so that thousandths are whole; half a query a second is 0.5. */
-export const perSecond = z.union(
-  [
-    z
-      .number()
-      .min(0.001, { error: wrongRate, abort: true })
-      .max(1_000_000, { error: wrongRate, abort: true })
-      .refine((rate) => Number(rate.toFixed(3)) === rate, { error: wrongRate }),
-    unlimited,
-  ],
-  { error: wrongRate },
-);
+export const rate = boundedRate(rateBounds);
+const wrongRate = `${rateBounds}, or the word unlimited`;
+export const perSecond = z.union([boundedRate(wrongRate), unlimited], { error: wrongRate });
 
 /** How much a bucket takes. It is never unlimited: an unlimited rate has no bucket. */
 export const burst = whole(1, 1_000_000, 'must be a whole number from 1 to 1000000');
@@ -77,8 +77,16 @@ export const figureFields = {
   concurrent: figure(0, mostAtOnce),
 } as const;
 
-/** Some of the figures; those that are absent stay as they are. */
-export const someFigures = z.strictObject(figureFields).partial();
+/** Some of the figures as they are written; those that are absent stay as they are. */
+const someFigures = z.strictObject(figureFields).partial();
+
+type WrittenFigures = Readonly<Record<string, number | 'unlimited' | undefined>>;
+
+/** Figures as they are computed with: null for unlimited. */
+export function figuresFrom(written: WrittenFigures): Partial<LimitFigures> {
+  const given = Object.entries(written).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(given.map(([name, value]) => [name, value === 'unlimited' ? null : value]));
+}
 
 const weight = whole(1, 10_000, 'must be a whole number from 1 to 10000');
 const whenDown = z.enum(['open', 'closed'], { error: 'must be open or closed' });
@@ -108,9 +116,12 @@ export const limitsSection = z
   })
   .transform(
     (section): LimitsConfig => ({
-      tiers: section.tiers as LimitsConfig['tiers'],
+      tiers: Object.fromEntries(
+        Object.entries(section.tiers).map(([tier, figures]) => [tier, figuresFrom(figures ?? {})]),
+      ),
       weights: section.weights,
-      unauthenticatedPerMinute: section.unauthenticated_per_minute,
+      unauthenticatedPerMinute:
+        section.unauthenticated_per_minute === 'unlimited' ? null : section.unauthenticated_per_minute,
       redisDown: section.redis_down,
     }),
   );

@@ -172,8 +172,11 @@ export interface EstablishedBudget {
   readonly endsAtMs: number;
 }
 
-/** Demands of one admission. */
-export const demandsAtMost = 64;
+/**
+ * Demands of one admission: a model call meets at most 8 limits of its tier and tenant, 48 of rules (two for each address,
+ * user, key, route and model) and, beside them, its budgets.
+ */
+export const demandsAtMost = 128;
 /** When to come back where only the end of somebody's call makes room. */
 export const concurrencyRetryMs = 1_000;
 /** How long a reservation outlives the last sign of life of its process. */
