@@ -7,6 +7,7 @@ export { createBudgetsStore } from './budgets/budgets.store.ts';
 export { type Budgets, createBudgets } from './budgets/index.ts';
 export { createOutputSizes } from './budgets/output-sizes.ts';
 export { createPeriods, type Period, type PeriodKind, type Periods, periodAround } from './budgets/period.ts';
+export { promptPattern, tagPattern } from './budgets/scope-id.ts';
 export { costsRoutes } from './costs.routes.ts';
 export { type Charge, type Costs, createCosts, type EndedCall, type RecordedRow } from './costs.service.ts';
 export { estimateTokens, estimateTokensOfBytes } from './estimate-tokens.ts';

@@ -1,12 +1,10 @@
+import { promptPattern, tagPattern } from '../costs/index.ts';
 import { AppError } from '../platform/errors.ts';
 import type { MadeFor } from './model-call.ts';
 
 export const forNothing: MadeFor = Object.freeze({ promptId: null, tags: Object.freeze([]) });
 
 const maxTags = 10;
-const promptPattern = /^[\x21-\x7e]{1,100}$/;
-/** No comma, because it parts them in the header. */
-const tagPattern = /^[A-Za-z0-9][A-Za-z0-9 _.:/=@+-]{0,63}$/;
 
 /**
  * What a call is made for: the headers `X-Gatehouse-Prompt` (an id or a name) and `X-Gatehouse-Tags` (`checkout, beta`).
