@@ -3,6 +3,7 @@ import { until } from './harness/child.ts';
 import { type RunningInstances, startInstances } from './harness/instances.ts';
 import { startLoadBalancer } from './harness/load-balancer.ts';
 import { redisIsInstalled, redisMissing } from './harness/redis.ts';
+import { startS3, type TestS3 } from './harness/s3.ts';
 import { call } from './harness/server.ts';
 
 /*
@@ -184,5 +185,46 @@ describe.skipIf(!redisIsInstalled)(redisIsInstalled ? 'with Redis' : redisMissin
     } finally {
       await balancer.stop();
     }
+  });
+});
+
+describe.skipIf(!redisIsInstalled)(redisIsInstalled ? 'with Redis and S3' : redisMissing, () => {
+  let s3: TestS3;
+  let instances: RunningInstances;
+  beforeAll(async () => {
+    s3 = await startS3();
+    instances = await startInstances({ count: 2, env: s3.env });
+  });
+  afterAll(async () => {
+    await instances?.stop();
+    await s3?.stop();
+  });
+
+  it('what one accepted and was killed over, the other reads, finds and deletes', async () => {
+    const { admin } = await instances.tenant('shared');
+    const accepted = await Promise.all(
+      Array.from({ length: 20 }, (_, n) =>
+        instances.callAs(0, admin, 'POST', '/api/v1/documents', {
+          title: `Report ${n}`,
+          text: `Report ${n} is about subject${n} and nothing else.`,
+        }),
+      ),
+    );
+    await instances.kill9(0);
+    expect(accepted.map(({ status }) => status)).toEqual(accepted.map(() => 202));
+    const documents = accepted.map(({ json }) => `/api/v1/documents/${json.id}`);
+    await until(async () => {
+      const states = await Promise.all(documents.map((path) => instances.callAs(1, admin, 'GET', path)));
+      return states.every(({ json }) => json.status === 'ready');
+    });
+    const found = await instances.callAs(1, admin, 'POST', '/api/v1/search', { query: 'subject17' });
+    expect(found.json.hits.map((hit: { document_id: string }) => hit.document_id)).toEqual([
+      accepted[17]?.json.id,
+    ]);
+    const receipt = await instances.callAs(1, admin, 'DELETE', documents[17] ?? '');
+    expect(receipt.json).toMatchObject({ completed_at: expect.any(String) });
+    await instances.restart(0);
+    const after = await instances.callAs(0, admin, 'POST', '/api/v1/search', { query: 'subject17' });
+    expect(after.json.hits).toEqual([]);
   });
 });
