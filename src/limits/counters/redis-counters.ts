@@ -53,6 +53,8 @@ export interface RedisCounters extends Counters {
    * this one has not established them itself.
    */
   onWanted(listener: (group: string, counters: readonly string[]) => void): void;
+  /** Leases anew what this process holds. Done by itself, too, three times in a lease. */
+  renew(): Promise<void>;
   /** Whether all instances count together now. */
   readonly shared: boolean;
   start(): Promise<void>;
@@ -63,8 +65,9 @@ export interface RedisCounters extends Counters {
 const defaultRenewMs = 3_000;
 /** Groups whose counters are remembered; those of which nothing is open or to be told make room. */
 const groupsAtMost = 20_000;
-/** How long an admission waits for its group to be told, milliseconds. */
+/** How long an admission waits for its group to be told, milliseconds; and whoever establishes a budget. */
 const syncWaitMs = 25;
+const establishWaitMs = 1_000;
 /** Groups told at once when Redis is back. */
 const syncedAtOnce = 16;
 const settledRemembered = 10_000;
@@ -139,9 +142,9 @@ export function createRedisCounters(deps: RedisCountersDependencies): RedisCount
     return sync(group);
   };
 
-  const joinsSoon = (group: Group): Promise<boolean> => {
+  const joinsSoon = (group: Group, ms = syncWaitMs): Promise<boolean> => {
     const timer = new AbortController();
-    const late = clock.sleep(syncWaitMs, timer.signal).then(
+    const late = clock.sleep(ms, timer.signal).then(
       () => false,
       () => false,
     );
@@ -298,15 +301,14 @@ export function createRedisCounters(deps: RedisCountersDependencies): RedisCount
     if (shared) tellSoon(group);
   };
 
-  const renew = async (group: Group): Promise<void> => {
+  const renewGroup = async (group: Group): Promise<void> => {
     const ids = [...group.open.keys()];
     for (let at = 0; at < ids.length; at += renewedAtOnce) {
+      // One that was settled meanwhile is not held again.
+      const still = ids.slice(at, at + renewedAtOnce).filter((id) => group.open.has(id));
       const missing = await calls.renew(
         group,
-        ids
-          .slice(at, at + renewedAtOnce)
-          .filter((id) => group.open.has(id))
-          .map((id) => [id]),
+        still.map((id) => [id]),
       );
       const again = missing.flatMap((id) => {
         const held = group.open.get(id);
@@ -316,14 +318,18 @@ export function createRedisCounters(deps: RedisCountersDependencies): RedisCount
     }
   };
 
+  const renew = async (): Promise<void> => {
+    for (const group of groups.values()) {
+      forgetOldPeriods(group);
+      if (group.open.size > 0 && isShared(group))
+        await renewGroup(group).catch((error) => failed(group, error));
+    }
+  };
+
   const keepRenewing = async (): Promise<void> => {
     while (!stopping.signal.aborted) {
       await clock.sleep(deps.renewMs ?? defaultRenewMs, stopping.signal).catch(() => {});
-      for (const group of groups.values()) {
-        if (stopping.signal.aborted) return;
-        forgetOldPeriods(group);
-        if (group.open.size > 0 && isShared(group)) await renew(group).catch((error) => failed(group, error));
-      }
+      if (!stopping.signal.aborted) await renew();
     }
   };
 
@@ -369,9 +375,9 @@ export function createRedisCounters(deps: RedisCountersDependencies): RedisCount
         return calls.establish(group, counter, budget, Math.max(0, endsAtMs - nowMs()) + 86_400_000);
       };
       try {
-        if (!isShared(group) && !(await joinsSoon(group))) throw away();
+        if (!isShared(group) && !(await joinsSoon(group, establishWaitMs))) throw away();
         await tell().catch(async (error) => {
-          if (!(error instanceof MemoryLost) || !(await joinsSoon(group))) throw error;
+          if (!(error instanceof MemoryLost) || !(await joinsSoon(group, establishWaitMs))) throw error;
           await tell();
         });
       } catch (error) {
@@ -395,6 +401,7 @@ export function createRedisCounters(deps: RedisCountersDependencies): RedisCount
       }
     },
     onWanted: wanted.listen,
+    renew,
     get shared() {
       return reach.usable;
     },

@@ -168,7 +168,8 @@ export class Group {
   /** Whether Redis has to be told something before it can decide, on this connection. */
   needsSync(connection: number): boolean {
     if (!this.isClean) return true;
-    return this.connection !== connection && (this.open.size > 0 || this.own.size > 0);
+    if (this.connection === connection) return false;
+    return this.open.size > 0 || (this.own.size > 0 && this.memory !== '');
   }
 
   /** Whether it can be forgotten. */

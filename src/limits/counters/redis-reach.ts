@@ -14,9 +14,9 @@ export interface ReachDependencies {
 
 const lookMs = 50;
 const pingMs = 500;
-/** So many pings in a row that took longer than this, and Redis is as good as away: waiting for it would cost more than it gives. */
+/** So many pings in a row that took longer than this, and Redis is as good as away: everybody would wait for it. */
 const slowMs = 25;
-const slowPings = 3;
+const slowPings = 5;
 /** When Redis answers, and then fails again at once, it is tried less and less often. */
 const lastRestMs = 1_000;
 /** After so long without failure the next one is a new story. */
@@ -36,6 +36,7 @@ export function createReach({ redis, clock, log, scripts, onBack }: ReachDepende
   let restMs = 0;
   let backAtMs = Number.NEGATIVE_INFINITY;
   let saidAway = false;
+  let wasSlow = false;
   let wake = (): void => {};
   let watching: Promise<void> = Promise.resolve();
 
@@ -91,6 +92,11 @@ export function createReach({ redis, clock, log, scripts, onBack }: ReachDepende
       return;
     }
     if (loadedOn !== connection) return;
+    if (wasSlow && (await isSlow())) {
+      await pause(pingMs);
+      return;
+    }
+    wasSlow = false;
     reachable = true;
     backAtMs = clock.monotonicMs();
     if (saidAway) log.info('limits are counted in Redis again');
@@ -119,7 +125,8 @@ export function createReach({ redis, clock, log, scripts, onBack }: ReachDepende
       askedAtMs = startedMs;
       if (await isSlow()) slow++;
       else slow = 0;
-      if (slow >= slowPings) trip(new RedisAway('Redis is slow.'));
+      wasSlow = slow >= slowPings;
+      if (wasSlow) trip(new RedisAway('Redis is slow.'));
     }
   };
 

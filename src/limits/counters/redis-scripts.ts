@@ -17,7 +17,8 @@ local w = KEYS[1]
 local p = string.sub(w, 1, -2)
 local me, conn, known, given, need = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[5], tonumber(ARGV[6])
 local call = redis.call
-local fmt = function(n) return string.format('%.0f', n) end
+-- Adding 0 makes -0 a plain one, which Redis takes for no number.
+local fmt = function(n) return string.format('%.0f', n + 0) end
 local now
 if given ~= '' then now = tonumber(given) else
   local t = call('TIME')
@@ -107,8 +108,10 @@ end
 -- What a writer spent is told as a whole: the most it told is right, in whatever order it arrives.
 local tell = function(name, own, ends)
   local key = p .. 'b:' .. name
-  local b = call('HMGET', key, 'o:' .. me, 'w:' .. me)
+  local b = call('HMGET', key, 'o:' .. me, 'w:' .. me, 'base')
   local old = tonumber(b[1] or '0')
+  -- Whoever is not among the writers is in the base, until it establishes the counter itself.
+  if b[3] and not b[2] then return end
   if b[1] and own <= old then return end
   call('HSET', key, 'o:' .. me, fmt(own))
   if not b[1] then budgetLife(name, ends) end
@@ -212,10 +215,8 @@ export const admitScript = `${prelude}
 if lost then return {-1} end
 local take = ARGV[7] == '1'
 local demands = cjson.decode(ARGV[11])
-if take then
-  enter()
-  sweep()
-end
+if take then enter() end
+sweep()
 local keys = {}
 for i, d in ipairs(demands) do
   local kind = d[1]
@@ -409,17 +410,21 @@ return {0, now, e, lost and 1 or 0}
 export const establishScript = `${prelude}${notLost}
 local name, ends = ARGV[7], tonumber(ARGV[11])
 local key = p .. 'b:' .. name
-tell(name, tonumber(ARGV[9]), ends)
 local all, told = call('HGETALL', key), {}
 for i = 1, #all, 2 do
-  if string.sub(all[i], 1, 2) == 'o:' then told[string.sub(all[i], 3)] = tonumber(all[i + 1])
-  elseif string.sub(all[i], 1, 2) == 'w:' then call('HDEL', key, all[i]) end
+  local field = string.sub(all[i], 1, 2)
+  if field == 'o:' then told[string.sub(all[i], 3)] = tonumber(all[i + 1]) end
+  if field == 'o:' or field == 'w:' then call('HDEL', key, all[i]) end
 end
+told[me] = math.max(told[me] or 0, tonumber(ARGV[9]))
 -- The base has the rows of all that are not among the writers.
 local own, awaited = 0, 0
 for _, writer in ipairs(cjson.decode(ARGV[10])) do
   call('HSET', key, 'w:' .. writer, '1')
-  if told[writer] then own = own + told[writer] else awaited = awaited + 1 end
+  if told[writer] then
+    call('HSET', key, 'o:' .. writer, fmt(told[writer]))
+    own = own + told[writer]
+  else awaited = awaited + 1 end
 end
 call('HSET', key, 'base', ARGV[8], 'own', fmt(own), 'awaited', awaited)
 budgetLife(name, ends)
