@@ -23,7 +23,7 @@ import {
 import { type Caller, createGateway, nothingLimited, wayTo } from './gateway/index.ts';
 import { createHttp, type HttpServer, problemOf, streamError } from './http/index.ts';
 import { createKnowledge, createParser, type Documents, documentRoutes } from './knowledge/index.ts';
-import { createMemoryCounters } from './limits/index.ts';
+import { createMemoryCounters, createRedisCounters } from './limits/index.ts';
 import { createNotifier, notificationRoutes } from './notifications/index.ts';
 import {
   createHealth,
@@ -205,7 +205,21 @@ export async function compose(
     writerId: instanceId,
     recorded: (row) => budgets.recorded(row),
   });
-  const counters = createMemoryCounters({ clock, writer: instanceId });
+  const ownCounters = createMemoryCounters({ clock, writer: instanceId });
+  const sharedCounters =
+    redis === null
+      ? null
+      : createRedisCounters({
+          redis,
+          writer: instanceId,
+          local: ownCounters,
+          clock,
+          log,
+          metrics,
+          instances: instances.count,
+          policy: config.limits.redisDown,
+        });
+  const counters = sharedCounters ?? ownCounters;
   const budgets = createBudgets({
     store: createBudgetsStore(database),
     counters,
@@ -215,6 +229,7 @@ export async function compose(
     liveWriters: instances.live,
     dataDir: foundation.dataDirectory,
     subscribe: notifications.subscribe,
+    ...(sharedCounters === null ? {} : { onWanted: sharedCounters.onWanted }),
     clock,
     newId,
     log,
@@ -398,6 +413,7 @@ export async function compose(
     masterKeyFingerprint: secretBox.fingerprint,
     async start() {
       await redis?.start();
+      await sharedCounters?.start();
       // Before anything is touched that another instance may be at work on.
       await instances.start();
       await objects.clean();
@@ -435,6 +451,7 @@ export async function compose(
       await access.stop();
       await notifications.stop();
       await instances.stop();
+      await sharedCounters?.stop();
       await redis?.stop();
       s3?.stop();
       await database.stop();
