@@ -1,33 +1,32 @@
 import { z } from 'zod';
-import type { Principal } from '../access/index.ts';
 import { problemResponses, type Routes } from '../platform/api.ts';
-import type { Counters, Demand, DemandState } from './counters/counters.ts';
-
-/** A limit that a caller meets, for showing. */
-export interface ShownLimit {
-  readonly name: string;
-  readonly scope: string;
-  /** Whom it counts: an address, a key's or user's id, a tenant's slug, a route's or model's name. */
-  readonly subject: string;
-  /** Null: as often as wanted. */
-  readonly limit: number | null;
-  /** Seconds; null for what is limited at a time. */
-  readonly windowSeconds: number | null;
-  /** Where the figure comes from. */
-  readonly source: string;
-  /** Its counter; null when it is unlimited. */
-  readonly demand: Demand | null;
-}
+import type { Clock } from '../platform/clock.ts';
+import { type Counters, type Demand, type DemandState, demandsAtMost } from './counters/counters.ts';
+import type { Limits } from './limits.service.ts';
+import { type ShownLimit, shownLimits } from './shown-limits.ts';
 
 export interface RateLimitsDependencies {
-  /** Every limit that a caller meets, of this address, in order of precedence. */
-  readonly limitsOf: (principal: Principal, ip: string) => readonly ShownLimit[];
+  readonly limits: Pick<Limits, 'gate' | 'figuresOf' | 'rules'>;
   readonly counters: Pick<Counters, 'peek'>;
-  readonly now: () => Date;
+  readonly clock: Pick<Clock, 'now'>;
 }
 
-/** What is left of the caller's limits: looking takes nothing of them but the request itself. */
-export function rateLimitsRoutes({ limitsOf, counters, now }: RateLimitsDependencies): Routes {
+/** What is left of the caller's limits. Looking takes nothing but the request that it is. */
+export function rateLimitsRoutes({ limits, counters, clock }: RateLimitsDependencies): Routes {
+  /** @returns what stands where, by demand. */
+  const look = async (group: string, demands: readonly Demand[]): Promise<Map<Demand, DemandState>> => {
+    const found = new Map<Demand, DemandState>();
+    for (let from = 0; from < demands.length; from += demandsAtMost) {
+      const some = demands.slice(from, from + demandsAtMost);
+      const states = await counters.peek(group, some);
+      some.forEach((demand, at) => {
+        const state = states[at];
+        if (state) found.set(demand, state);
+      });
+    }
+    return found;
+  };
+
   return (api) => {
     api.get(
       '/rate-limits',
@@ -35,21 +34,22 @@ export function rateLimitsRoutes({ limitsOf, counters, now }: RateLimitsDependen
         config: { access: { permission: 'limits:read' } },
         schema: {
           tags: ['Limits'],
-          summary: 'Show each limit that you meet: how much it allows, how much is left, when it starts anew',
+          summary: 'Show each limit that you meet: what it allows, how much is left, when it starts anew',
           response: { 200: rateLimitsView, ...problemResponses },
         },
       },
       async (request) => {
         const { principal, clientNetwork } = request;
-        const limits = limitsOf(principal, clientNetwork);
-        const demands = limits.flatMap(({ demand }) => (demand === null ? [] : [demand]));
-        const states = await counters.peek(principal.tenantId, demands);
-        const stateOf = new Map(demands.map((demand, at) => [demand, states[at]]));
-        const nowMs = now().getTime();
+        const nowMs = clock.now().getTime();
+        const shown = await shownLimits(limits, principal, clientNetwork, nowMs);
+        const demands = shown.flatMap(({ demand }) => demand ?? []);
+        const states = await look(principal.tenantId, demands);
+        const { slug, tier } = principal.tenant;
         return {
-          tier: principal.tenant.tier,
-          limits: limits.map((limit) =>
-            show(limit, limit.demand && (stateOf.get(limit.demand) ?? null), nowMs),
+          tenant: slug,
+          tier,
+          limits: shown.map((limit) =>
+            show(limit, limit.demand && (states.get(limit.demand) ?? null), nowMs),
           ),
         };
       },
@@ -58,38 +58,41 @@ export function rateLimitsRoutes({ limitsOf, counters, now }: RateLimitsDependen
 }
 
 function show(shown: ShownLimit, state: DemandState | null, nowMs: number) {
-  const { name, scope, subject, limit, windowSeconds, source } = shown;
+  const { limit, scope, subject, value, quota, windowSeconds, source } = shown;
   return {
-    name,
+    limit,
     scope,
     subject,
-    limit,
-    remaining: state?.remaining ?? null,
-    reset_seconds: state === null ? null : Math.ceil(state.resetMs / 1_000),
-    resets_at: state === null ? null : new Date(nowMs + state.resetMs).toISOString(),
+    value,
+    quota,
     window_seconds: windowSeconds,
+    remaining: state?.remaining ?? null,
+    reset_seconds: state && Math.ceil(state.resetMs / 1_000),
+    resets_at: state && new Date(nowMs + state.resetMs).toISOString(),
     source,
   };
 }
 
 const rateLimitsView = z.object({
+  tenant: z.string(),
   tier: z.string(),
   limits: z
     .array(
       z.object({
-        name: z.string(),
+        limit: z.string().describe('The name of the figure, as it is set'),
         scope: z.string().describe('Whom it counts: ip, user, key, tenant, route or model'),
-        subject: z.string(),
-        limit: z.number().nullable().describe('Null: unlimited'),
+        subject: z.string().nullable().describe('Null: the tenant; *: each one of its own'),
+        value: z.number().nullable().describe('Null: unlimited'),
+        quota: z.number().nullable().describe('What is there when nothing is used; of a rate, its burst'),
+        window_seconds: z.number().nullable().describe('Null for what is limited at a time'),
         remaining: z.number().nullable(),
         reset_seconds: z
           .number()
           .int()
           .nullable()
-          .describe('Until it is as if unused: full, or the window ended; 0 for what is limited at a time'),
+          .describe('Until it is as if unused; 0 for what is limited at a time'),
         resets_at: z.string().nullable(),
-        window_seconds: z.number().nullable().describe('Null for what is limited at a time'),
-        source: z.string().describe('Where the figure comes from: the tier, an override, a rule'),
+        source: z.enum(['tier', 'override', 'rule']),
       }),
     )
     .describe('In the order in which they are asked: a refusal names the first that has no room'),

@@ -1,20 +1,18 @@
 import { createCounter } from '../platform/counter.ts';
 import type { Metrics } from '../platform/metrics.ts';
-import type { LimitGate } from './limit-gate.ts';
 
 /** Limits and scopes are few; were they not, the rest would share one line. */
 const maxLines = 100;
 
-/** The same gate, with its refusals counted by limit and scope. Whose they were is in the log, not in a label. */
-export function countingViolations(gate: LimitGate, registry: Metrics): LimitGate {
+/** Counts refusals by limit and scope. Whose they were is in the log, not in a label. */
+export function createViolationCount(registry: Metrics): (limit: string, scope: string) => void {
   const violations = createCounter(registry, {
     name: 'rate_limit_violations_total',
     help: 'Requests and calls that were refused by a limit',
   });
   const others = violations.series({ limit: 'other', scope: 'other' });
   const lines = new Map<string, { inc(): void }>();
-  const lineOf = (limit: unknown, scope: unknown): { inc(): void } => {
-    if (typeof limit !== 'string' || typeof scope !== 'string') return others;
+  const lineOf = (limit: string, scope: string): { inc(): void } => {
     const name = `${limit} ${scope}`;
     const known = lines.get(name);
     if (known) return known;
@@ -24,12 +22,5 @@ export function countingViolations(gate: LimitGate, registry: Metrics): LimitGat
     return line;
   };
 
-  return {
-    ...gate,
-    refusal(demand, refused) {
-      const error = gate.refusal(demand, refused);
-      lineOf(error.extra.limit, error.extra.scope).inc();
-      return error;
-    },
-  };
+  return (limit, scope) => lineOf(limit, scope).inc();
 }
