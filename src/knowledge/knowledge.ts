@@ -112,6 +112,7 @@ export function createKnowledge(deps: KnowledgeDependencies) {
     deletions,
     objects,
     blobPlaces,
+    isServed: (place) => place === deps.place?.own || deps.place?.others().includes(place) === true,
     alone: (work) => alone(database, work),
     also: places ? [lookAfterPlaces] : [],
     settlements,

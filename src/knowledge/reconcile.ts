@@ -20,6 +20,8 @@ export interface ReconcileDependencies {
   readonly objects: Objects;
   readonly blobPlaces: BlobPlaces;
   /** Does the work unless another instance is doing it. */
+  /** Whether an instance serves from the place now. */
+  readonly isServed: (place: string) => boolean;
   readonly alone: (work: () => Promise<void>) => Promise<void>;
   /** What else is done at each turn. */
   readonly also: readonly (() => Promise<void>)[];
@@ -47,18 +49,28 @@ export function createReconciler(deps: ReconcileDependencies) {
 
   const reconcileDocuments = async (): Promise<void> => {
     let after: string | null = null;
+    const waitingFor = new Map<string, number>();
     do {
       const rows: UnfinishedDocument[] = await ingestStore.unfinished(after, pageSize);
       const states = await ingests.states(rows.map((row) => ingestJobId(row.id, row.version)));
       for (const row of rows) {
         const jobId = ingestJobId(row.id, row.version);
         const state = states.get(jobId);
+        const place = blobPlaces.placeOf(row.blob_key);
+        if (place !== null && state === 'waiting') waitingFor.set(place, (waitingFor.get(place) ?? 0) + 1);
         if (state === 'waiting' || state === 'running') continue;
         if (state === 'given_up' || row.attempts >= maxAttempts) await giveUp(row);
         else await beginAgain(row, jobId, state !== undefined);
       }
       after = rows.length === pageSize ? (rows.at(-1)?.id ?? null) : null;
     } while (after !== null && !stopping.signal.aborted);
+    for (const [place, documents] of waitingFor) {
+      if (deps.isServed(place)) continue;
+      log.warn(
+        { place, documents },
+        'documents wait for an instance to be started on the data directory that has their files',
+      );
+    }
   };
 
   const beginAgain = async (row: UnfinishedDocument, jobId: string, ended: boolean): Promise<void> => {

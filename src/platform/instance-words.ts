@@ -40,6 +40,14 @@ export function lockHeld(own: Registration, other: InstanceRow | undefined): str
 const endSessions =
   "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND classid = 1196705640 AND objid = 0";
 
+/** Whoever lives has a copy of our directory. */
+export function samePlace(other: InstanceRow): string {
+  return (
+    `This data directory is a copy of the one that another Gatehouse serves from (${name(other)}), and each needs its own. ` +
+    'Set GATEHOUSE_DATA_DIR to an empty directory; what is in the database is there for both.'
+  );
+}
+
 export function otherRedis(other: InstanceRow): string {
   return (
     `Another Gatehouse on this database (${name(other)}) uses another Redis server, or another database of it, than this ` +

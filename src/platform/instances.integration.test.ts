@@ -29,7 +29,10 @@ afterEach(async () => {
   await db.drop();
 });
 
-const build = (redis: RedisLink | null, more: { patienceMs?: number } = {}): Instances & { id: string } => {
+const build = (
+  redis: RedisLink | null,
+  more: { patienceMs?: number; place?: string } = {},
+): Instances & { id: string } => {
   const id = randomUUID();
   const built = createInstances({
     url: db.url,
@@ -181,6 +184,16 @@ describe.skipIf(!redisIsInstalled)(redisIsInstalled ? 'instances with Redis' : r
     const one = build(await link(server.url));
     await one.start();
     await expect(build(null).start()).rejects.toMatchObject({ message: expect.stringContaining('no Redis') });
+  });
+
+  it('refuse one on a copy of the data directory of one of them', async () => {
+    const one = build(await link(server.url));
+    await one.start();
+    await expect(build(await link(server.url), { place: one.id }).start()).rejects.toMatchObject({
+      code: 'config_invalid',
+      message: expect.stringContaining('is a copy'),
+    });
+    await until(async () => one.count() === 1);
   });
 
   it('refuse one that uses another Redis', async () => {

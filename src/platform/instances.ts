@@ -173,6 +173,23 @@ export function createInstances(deps: InstancesDependencies): Instances {
     }
   };
 
+  /** Two on copies of one data directory would take each other's changes. Who was killed just now is waited for. */
+  const refuseSamePlace = async (current: InstanceSession): Promise<void> => {
+    const until = clock.monotonicMs() + (deps.patienceMs ?? defaultPatienceMs);
+    const firstSeen = new Map<string, number>();
+    for (;;) {
+      const rows = await current.instances([]);
+      const twin = rows.find((row) => row.live && row.id !== own.id && row.place === own.place);
+      if (twin === undefined || clock.monotonicMs() >= until) return;
+      const before = firstSeen.get(twin.id);
+      if (before !== undefined && twin.seenAt.getTime() > before) {
+        throw new AppError('config_invalid', words.samePlace(twin));
+      }
+      firstSeen.set(twin.id, before ?? twin.seenAt.getTime());
+      await clock.sleep(lookMs, stopping.signal);
+    }
+  };
+
   const refuseOtherRedis = async (current: InstanceSession): Promise<void> => {
     const until = clock.monotonicMs() + redisPatienceMs;
     for (;;) {
@@ -237,6 +254,7 @@ export function createInstances(deps: InstancesDependencies): Instances {
       const current = await openInstanceSession(deps.url, log);
       try {
         await enter(current);
+        await refuseSamePlace(current);
         installation = await current.installation();
         await refuseOtherRedis(current);
       } catch (error) {
