@@ -160,10 +160,11 @@ CREATE TABLE invoiced_adjustments (
 CREATE INDEX invoiced_adjustments_invoice ON invoiced_adjustments (invoice_id);
 CALL protect_tenant_table('invoiced_adjustments', 'SELECT');
 
--- A provider's own account of what was used, compared with the ledger.
+-- A provider's own account of what was used, compared with the ledger: with a tenant's calls, or, without a tenant, with all
+-- that went to the platform's provider. Those are for the platform only.
 CREATE TABLE reconciliations (
   id uuid PRIMARY KEY,
-  tenant_id uuid NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+  tenant_id uuid REFERENCES tenants (id) ON DELETE CASCADE,
   -- Which of the forms it was uploaded in, such as `openai-usage-json`.
   format text NOT NULL,
   -- The name of the provider here that it was compared with.

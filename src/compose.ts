@@ -20,10 +20,18 @@ import {
   createPriceCatalogue,
   estimateTokens,
 } from './costs/index.ts';
-import { type Caller, createGateway, nothingLimited, wayTo } from './gateway/index.ts';
+import { type Caller, createGateway, wayTo } from './gateway/index.ts';
 import { createHttp, type HttpServer, problemOf, streamError } from './http/index.ts';
 import { createKnowledge, createParser, type Documents, documentRoutes } from './knowledge/index.ts';
-import { createMemoryCounters, createRedisCounters } from './limits/index.ts';
+import {
+  createLimits,
+  createLimitsStore,
+  createMemoryCounters,
+  createRedisCounters,
+  createViolationCount,
+  limitsRoutes,
+  rateLimitsRoutes,
+} from './limits/index.ts';
 import { createNotifier, notificationRoutes } from './notifications/index.ts';
 import {
   createHealth,
@@ -191,6 +199,7 @@ export async function compose(
     log,
     subscribe: (onChange, onGap) => notifications.subscribe('prices_changed', onChange, onGap),
     addressOf: (tenantId, provider) => routing.addressOf(tenantId, provider),
+    tenantsWithOwn: (provider) => routing.tenantsWithOwn(provider),
     flush: () => costs.flush(),
     fontFile: join(foundation.dataDirectory, 'fonts', 'invoice.ttf'),
   });
@@ -204,6 +213,16 @@ export async function compose(
     dataDir: foundation.dataDirectory,
     writerId: instanceId,
     recorded: (row) => budgets.recorded(row),
+  });
+  const limits = createLimits({
+    store: createLimitsStore(database),
+    access,
+    config: config.limits,
+    clock,
+    newId,
+    log,
+    countRefusal: createViolationCount(metrics),
+    subscribe: (onChange, onGap) => notifications.subscribe('limits_changed', onChange, onGap),
   });
   const ownCounters = createMemoryCounters({ clock, writer: instanceId });
   const sharedCounters =
@@ -293,7 +312,7 @@ export async function compose(
     metrics,
     describeError: streamError,
     reservations: {
-      limits: nothingLimited.limits,
+      limits: limits.gate,
       counters,
       budgets: budgets.gate,
       outputSizes: budgets.outputSizes,
@@ -381,7 +400,7 @@ export async function compose(
 
   const http = await createHttp({
     access: { authenticate: whileServing(instances, access) },
-    limits: { gate: nothingLimited.limits, counters: nothingLimited.counters, weightOf: () => 1 },
+    limits: { gate: limits.gate, counters, weightOf: limits.weightOf },
     trustedProxies: config.trustedProxies,
     clock,
     newId,
@@ -392,6 +411,8 @@ export async function compose(
     modelRoutes: [gateway.routes],
     platformRoutes: [
       accessRoutes(access, config.region),
+      limitsRoutes(limits),
+      rateLimitsRoutes({ limits, counters, clock }),
       notificationRoutes(notifier),
       providerHealthRoutes({ ...routing, health: targetHealth }),
       routingRoutes(routing, { health: targetHealth, wayTo }),
@@ -419,6 +440,7 @@ export async function compose(
       await objects.clean();
       if ((await knowledge.takePlace()) === 'new') await rm(indexDirectory, { recursive: true, force: true });
       await access.start();
+      await limits.start();
       await routing.start();
       await billing.start();
       await notifications.start();

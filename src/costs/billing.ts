@@ -16,6 +16,9 @@ import type { PriceCatalogue } from './price-catalogue.ts';
 import { pricesRoutes } from './prices/prices.routes.ts';
 import { createPrices } from './prices/prices.service.ts';
 import { createPricesStore } from './prices/prices.store.ts';
+import { reconciliationsRoutes } from './reconciliation/reconciliations.routes.ts';
+import { createReconciliations } from './reconciliation/reconciliations.service.ts';
+import { createReconciliationsStore } from './reconciliation/reconciliations.store.ts';
 
 export interface BillingDependencies {
   readonly database: Database;
@@ -29,19 +32,22 @@ export interface BillingDependencies {
   readonly subscribe: (onChange: () => void, onGap: () => void) => void;
   /** Where a provider of the tenant's is; empty when there is none of that name. */
   readonly addressOf: (tenantId: string, provider: string) => string;
+  /** Tenants that have a provider of that name of their own. */
+  readonly tenantsWithOwn: (provider: string) => readonly string[];
   /** Resolves when what was recorded before can be read from the ledger. */
   readonly flush: () => Promise<unknown>;
   /** A TrueType or OpenType font for invoices whose names the bundled one has no letters for; it need not exist. */
   readonly fontFile: string;
 }
 
-/** What comes before and after the ledger: prices of one's own, corrections, invoices. */
+/** What comes before and after the ledger: prices of one's own, corrections, invoices, reconciliation. */
 export function createBilling(deps: BillingDependencies) {
   const { database, clock } = deps;
   const now = () => clock.now();
   const prices = createPrices({ ...deps, store: createPricesStore(database) });
   const adjustments = createAdjustments({ ...deps, store: createAdjustmentsStore(database), prices });
   const invoices = createInvoices({ ...deps, store: createInvoicesStore(database) });
+  const reconciliations = createReconciliations({ ...deps, store: createReconciliationsStore(database) });
   let font: InvoiceFont | null = null;
   const fontOf = (): InvoiceFont => {
     font ??= existsSync(deps.fontFile) ? ownFont(deps.fontFile) : bundledFont();
@@ -51,6 +57,7 @@ export function createBilling(deps: BillingDependencies) {
     pricesRoutes(prices, deps.addressOf, now),
     adjustmentsRoutes(adjustments),
     invoicesRoutes(invoices, fontOf, now),
+    reconciliationsRoutes(reconciliations),
   ];
   return {
     /** The catalogue as tenants have it. */

@@ -101,6 +101,11 @@ export function createRouting(deps: RoutingDependencies) {
     /** Where the provider is that goes by that name in the tenant; empty when there is none. */
     addressOf: (tenantId: string, provider: string): string =>
       snapshot.provider(tenantId, provider)?.baseUrl ?? '',
+    /** Tenants in which that name is a provider of their own, not the platform's. */
+    tenantsWithOwn: (provider: string): string[] =>
+      snapshot.providers.flatMap(({ name, tenantId }) =>
+        name === provider && tenantId !== null ? [tenantId] : [],
+      ),
 
     providers: (principal: Principal): Provider[] =>
       snapshot.visibleProviders(settingsOwner(principal)).sort(newestFirst),
