@@ -16,6 +16,13 @@ const dimensionValue: { readonly [dimension in Exclude<Dimension, 'tag'>]: strin
   route: name('route'),
 };
 
+/** What is summed: all of it, by what reports break down by, and by what a model's budget is of. */
+export type Summed = Dimension | 'all' | 'model_or_route';
+
+/** A budget of a model holds for its calls and for those of the route of that name; a call that is both counts once. */
+const modelOrRoute = `unnest(case when route is null or route = model then array[${name('model')}]
+  else array[${name('model')}, ${name('route')}] end)`;
+
 /** Null stands for rows without a tag, which so are a line of their own. */
 const tagsOf = "unnest(case when tags = '{}' then array[null::text] else tags end)";
 
@@ -38,8 +45,9 @@ export const dimensionColumns =
 /**
  * @returns SQL that follows `from <rows>`: joins each row with its values of one dimension, as `about.value`.
  */
-export function joinValues(dimension: Dimension | 'all'): string {
+export function joinValues(dimension: Summed): string {
   if (dimension === 'all') return 'cross join lateral (select null::text as value) about';
+  if (dimension === 'model_or_route') return `cross join lateral (select ${modelOrRoute} as value) about`;
   if (dimension === 'tag') return `cross join lateral (select ${tagsOf} as value) about`;
   return `cross join lateral (select ${dimensionValue[dimension]} as value) about`;
 }
@@ -52,5 +60,6 @@ export function joinAllValues(source: 'ledger' | 'adjustments'): string {
   const prices = priced.map((dimension) => `('${dimension}', ${pricedValue[dimension]})`);
   // Adjustments have no tokens that another price could be tried on.
   const values = ["('all', null::text)", ...single, ...(source === 'ledger' ? prices : [])].join(', ');
-  return `cross join lateral (values ${values} union all select 'tag', ${tagsOf}) about (dimension, value)`;
+  return `cross join lateral (values ${values} union all select 'tag', ${tagsOf}
+    union all select 'model_or_route', ${modelOrRoute}) about (dimension, value)`;
 }

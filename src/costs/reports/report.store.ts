@@ -1,6 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Database, DatabaseScope, Tx } from '../../platform/database/database.ts';
-import { type Dimension, dimensionColumns, joinValues } from './dimensions.ts';
+import { type Dimension, dimensionColumns, joinValues, type Summed } from './dimensions.ts';
 import { measures, measuresOfAdjustment, measuresOfRow, type Sums, selected, summed } from './measures.ts';
 import { type Horizon, readHorizon, type Taken } from './rollup.store.ts';
 import { divide, type Grain, type Span } from './spans.ts';
@@ -26,7 +26,7 @@ export type ReportStore = ReturnType<typeof createReportStore>;
 
 const measureList = sql.raw(measures.join(', '));
 const summedList = sql.raw(summed);
-const grainsOf = (dimension: Dimension | 'all'): readonly Grain[] =>
+const grainsOf = (dimension: Summed): readonly Grain[] =>
   dimension === 'all' ? ['month', 'day', 'quarter'] : ['month', 'day', 'hour'];
 
 /**
@@ -47,12 +47,7 @@ export function createReportStore(database: Pick<Database, 'inTenant'>) {
       }),
 
     /** What was spent on one value of a dimension in a period, nano-dollars. */
-    spent: (
-      scope: DatabaseScope,
-      dimension: Dimension | 'all',
-      value: string | null,
-      period: Period,
-    ): Promise<bigint> =>
+    spent: (scope: DatabaseScope, dimension: Summed, value: string | null, period: Period): Promise<bigint> =>
       inSnapshot(scope, async (tx, horizon) => {
         const lines = linesOf(dimension, period, grainsOf(dimension), horizon);
         const { rows } = await sql<{ cost: bigint }>`
@@ -111,7 +106,7 @@ export function createReportStore(database: Pick<Database, 'inTenant'>) {
      */
     dailyCost: (
       scope: DatabaseScope,
-      dimension: Dimension | 'all',
+      dimension: Summed,
       value: string | null,
       period: Period,
       timeZone: string,
@@ -122,6 +117,21 @@ export function createReportStore(database: Pick<Database, 'inTenant'>) {
           select to_char((at at time zone ${timeZone})::date, 'YYYY-MM-DD') as day,
             sum(cost_nano_usd)::bigint as cost_nano_usd
           from (${lines}) lines where value is not distinct from ${value} group by 1 order by 1`.execute(tx);
+        return rows;
+      }),
+
+    /** Models that were called without a price, those with the most tokens first; at most `limit`. */
+    unpricedModels: (
+      scope: DatabaseScope,
+      period: Period,
+      limit: number,
+    ): Promise<{ value: string; unpriced_calls: bigint; unpriced_tokens: bigint }[]> =>
+      inSnapshot(scope, async (tx, horizon) => {
+        const lines = linesOf('model', period, grainsOf('model'), horizon);
+        const { rows } = await sql<{ value: string; unpriced_calls: bigint; unpriced_tokens: bigint }>`
+          select value, sum(unpriced_calls)::bigint as unpriced_calls, sum(unpriced_tokens)::bigint as unpriced_tokens
+          from (${lines}) lines where value is not null group by value having sum(unpriced_calls) > 0
+          order by 3 desc, 1 limit ${limit}`.execute(tx);
         return rows;
       }),
 
@@ -144,7 +154,7 @@ function dayGrains(timeZone: string, period: Period): readonly Grain[] {
 
 /** SQL of the lines that add up to a period: `value`, `at` (when, or the beginning of when) and the measures. */
 function linesOf(
-  dimension: Dimension | 'all',
+  dimension: Summed,
   period: Period,
   grains: readonly Grain[],
   horizon: Horizon,
@@ -173,7 +183,7 @@ function linesOf(
 function rowsOf(
   table: 'ledger' | 'ledger_adjustments',
   expressions: typeof measuresOfRow,
-  dimension: Dimension | 'all',
+  dimension: Summed,
   rolled: readonly Span[],
   edges: readonly Span[],
   taken: Taken,

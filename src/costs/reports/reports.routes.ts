@@ -1,13 +1,23 @@
 import { type FastifyReply, problemResponses, type Routes } from '../../platform/api.ts';
+import type { DatabaseScope } from '../../platform/database/database.ts';
 import { AppError } from '../../platform/errors.ts';
 import { csvStream } from './csv.ts';
-import { breakdownQuery, breakdownView, forecastView, longestPage } from './reports.schema.ts';
+import type { Recommendations } from './recommendations.service.ts';
+import {
+  breakdownQuery,
+  breakdownView,
+  forecastView,
+  longestPage,
+  recommendationsView,
+} from './reports.schema.ts';
 import type { Breakdown, Reports } from './reports.service.ts';
-import { lineColumns, notesOn, showForecast, showLine } from './reports.view.ts';
+import { lineColumns, notesOn, showForecast, showLine, showRecommendations } from './reports.view.ts';
 
 const defaultPage = 50;
 
-export function reportsRoutes(reports: Reports): Routes {
+export function reportsRoutes(
+  reports: Reports & { readonly recommendations: (scope: DatabaseScope) => Promise<Recommendations> },
+): Routes {
   return (api) => {
     api.get(
       '/costs/breakdown',
@@ -57,6 +67,19 @@ export function reportsRoutes(reports: Reports): Routes {
         },
       },
       async ({ principal }) => showForecast(await reports.forecast(principal), principal.tenant.timeZone),
+    );
+
+    api.get(
+      '/costs/recommendations',
+      {
+        config: { access: { permission: 'costs:read' } },
+        schema: {
+          tags: ['Costs'],
+          summary: 'What would save money, each with its arithmetic, and what cannot be computed',
+          response: { 200: recommendationsView, ...problemResponses },
+        },
+      },
+      async ({ principal }) => showRecommendations(await reports.recommendations(principal)),
     );
   };
 }

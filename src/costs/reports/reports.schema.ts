@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { pageQuery } from '../../platform/page.ts';
+import { alertKinds } from './alert.ts';
 import { dimensions } from './dimensions.ts';
 
 const time = z
@@ -88,7 +89,6 @@ export const forecastView = z.object({
   }),
 });
 
-export const alertKinds = ['threshold', 'spike', 'forecast', 'unpriced'] as const;
 export const alertQuery = pageQuery.extend({
   kind: z.enum(alertKinds).optional(),
   state: z.enum(['open', 'acknowledged', 'all']).default('all'),

@@ -1,7 +1,7 @@
 import type { Principal } from '../../access/index.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { AppError } from '../../platform/errors.ts';
-import type { Dimension } from './dimensions.ts';
+import type { Dimension, Summed } from './dimensions.ts';
 import { type Forecast, forecastRest, type SpentDay } from './forecast.ts';
 import type { Sums } from './measures.ts';
 import type { NamesStore } from './names.store.ts';
@@ -117,7 +117,7 @@ export function createReports({ store, names, clock, flush }: ReportsDependencie
 export async function forecastMonth(
   store: Pick<ReportStore, 'dailyCost'>,
   reader: Reader,
-  dimension: Dimension | 'all',
+  dimension: Summed,
   value: string | null,
   now: Date,
 ): Promise<MonthForecast> {

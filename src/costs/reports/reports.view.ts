@@ -2,7 +2,8 @@ import type { z } from 'zod';
 import { usdFromNano } from '../money.ts';
 import { textCell } from './csv.ts';
 import { rangeCoverage } from './forecast.ts';
-import type { forecastView, lineView } from './reports.schema.ts';
+import type { Recommendations } from './recommendations.service.ts';
+import type { forecastView, lineView, recommendationsView } from './reports.schema.ts';
 import type { Line, MonthForecast } from './reports.service.ts';
 
 export function showLine(line: Line): z.input<typeof lineView> {
@@ -123,4 +124,21 @@ export function showForecast(found: MonthForecast, timeZone: string): z.input<ty
 /** @param dollars an estimate. */
 export function estimated(dollars: number | null): string | null {
   return dollars === null ? null : usdFromNano(BigInt(Math.round(dollars * 1e9)));
+}
+
+export function showRecommendations(found: Recommendations): z.input<typeof recommendationsView> {
+  return {
+    from: found.from.toISOString(),
+    to: found.to.toISOString(),
+    recommendations: found.recommendations.map(({ monthlySavingNanoUsd: saving, arithmetic, ...plain }) => ({
+      ...plain,
+      monthly_saving_usd: saving === null ? null : usdFromNano(saving),
+      arithmetic: {
+        formula: arithmetic.formula,
+        inputs: { ...arithmetic.inputs },
+        assumptions: [...arithmetic.assumptions],
+      },
+    })),
+    not_computed: [...found.notComputed],
+  };
 }
