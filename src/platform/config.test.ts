@@ -51,6 +51,20 @@ describe('the configuration', () => {
     expect(message).not.toMatch(/hunter2|c2hvcnQ|not-long/);
   });
 
+  it('takes where notifications may go by name, by address and by range', () => {
+    const config = loadConfig({ GATEHOUSE_NOTIFY_ALLOW: 'hooks.internal, 10.20.0.0/16,::1' });
+    expect(config.notifications.allowedAddresses).toEqual(['hooks.internal', '10.20.0.0/16', '::1']);
+    expect(loadConfig({}).notifications).toEqual({
+      allowedAddresses: [],
+      pagerDutyUrl: 'https://events.pagerduty.com/v2/enqueue',
+    });
+    for (const wrong of ['10.0.0.0/33', 'https://hooks.internal', 'hooks.internal,', 'hooks/8', '*', 'a b']) {
+      expect(problemsOf({ GATEHOUSE_NOTIFY_ALLOW: wrong })).toMatch(
+        /GATEHOUSE_NOTIFY_ALLOW must be host names, addresses and ranges .*for example GATEHOUSE_NOTIFY_ALLOW=hooks/,
+      );
+    }
+  });
+
   it('takes proxies by address and by range, and nothing else for one', () => {
     const config = loadConfig({ GATEHOUSE_TRUSTED_PROXIES: '10.0.0.0/8, 2001:db8::/32,192.0.2.1' });
     expect(config.trustedProxies).toEqual(['10.0.0.0/8', '2001:db8::/32', '192.0.2.1']);
