@@ -12,7 +12,6 @@ import type { GatewayHooks } from './hooks.ts';
 import { heartbeatMs, type OpenReplies } from './http-reply.ts';
 import { createInFlight, defaultInFlightBounds, type InFlightBounds } from './in-flight.ts';
 import { createInProcessModels, type InProcessModels } from './in-process.ts';
-import { nothingLimited } from './nothing-limited.ts';
 import { createUpstream } from './providers/upstream.ts';
 import { createReserveCall, type Reservations } from './reserve-call.ts';
 import { Deadlines } from './resilience/deadlines.ts';
@@ -27,7 +26,7 @@ export interface GatewayDependencies {
   readonly health: TargetHealth;
   readonly costs: Pick<Costs, 'canRecord' | 'estimate' | 'record'>;
   /** Limits and budgets that calls must fit. */
-  readonly reservations?: Reservations;
+  readonly reservations: Reservations;
   readonly clock: Clock;
   readonly newId: NewId;
   readonly random: Pick<Random, 'fraction'>;
@@ -81,7 +80,7 @@ export function createGateway(deps: GatewayDependencies): Gateway {
     routing,
     hooks: deps.hooks ?? {},
     reserveCall: createReserveCall({
-      reservations: deps.reservations ?? nothingLimited,
+      reservations: deps.reservations,
       inFlight,
       timeouts,
       estimate: costs.estimate,

@@ -11,7 +11,6 @@ export type {
   InProcessModels,
 } from './in-process.ts';
 export type { Answer, Caller, DialectName, GeneratedBy, ModelCall, WholeAnswer } from './model-call.ts';
-export { nothingLimited } from './nothing-limited.ts';
 export { wayTo } from './providers/way-to.ts';
 export type { Reservations } from './reserve-call.ts';
 export type { RetryBudgetRules } from './resilience/retry-budget.ts';
