@@ -15,6 +15,7 @@ import {
   createBilling,
   createBudgets,
   createBudgetsStore,
+  createCostReports,
   createCosts,
   createLedgerStore,
   createPriceCatalogue,
@@ -88,6 +89,8 @@ export interface Gatehouse {
   readonly access: Access;
   readonly documents: Documents;
   readonly settings: PlatformSettings;
+  /** Whether this is the one that does what one of several instances has to do. */
+  isEldest(): boolean;
   /** Tells one master key from another. */
   readonly masterKeyFingerprint: string;
   start(): Promise<void>;
@@ -214,6 +217,14 @@ export async function compose(
     writerId: instanceId,
     recorded: (row) => budgets.recorded(row),
   });
+  const costReports = createCostReports({
+    database,
+    notify: notifier.notify,
+    clock,
+    newId,
+    log,
+    flush: () => costs.flush(),
+  });
   const limits = createLimits({
     store: createLimitsStore(database),
     access,
@@ -241,6 +252,7 @@ export async function compose(
   const counters = sharedCounters ?? ownCounters;
   const budgets = createBudgets({
     store: createBudgetsStore(database),
+    spent: costReports.spent,
     counters,
     costs,
     tenant: access.tenant,
@@ -417,6 +429,7 @@ export async function compose(
       providerHealthRoutes({ ...routing, health: targetHealth }),
       routingRoutes(routing, { health: targetHealth, wayTo }),
       costsRoutes(costs),
+      ...costReports.routes,
       ...billing.routes,
       budgetsRoutes(budgets.service),
       cacheRoutes(cache),
@@ -431,6 +444,7 @@ export async function compose(
     access,
     documents: knowledge.documents,
     settings: createPlatformSettings(database),
+    isEldest: () => (instances.rows()[0]?.id ?? instanceId) === instanceId,
     masterKeyFingerprint: secretBox.fingerprint,
     async start() {
       await redis?.start();
@@ -446,6 +460,7 @@ export async function compose(
       await notifications.start();
       notifier.start();
       costs.start();
+      costReports.start();
       await budgets.start();
       cache.start();
       gateway.start();
@@ -467,6 +482,7 @@ export async function compose(
       await cache.stop();
       await budgets.stop();
       await billing.stop();
+      await costReports.stop();
       await costs.stop();
       await health.stop();
       await notifier.stop();

@@ -15,4 +15,6 @@ export { createLedgerStore } from './ledger.store.ts';
 export type { CallStatus, Operation } from './ledger-entry.ts';
 export { nanoPerUsd, usdFromNano } from './money.ts';
 export { createPriceCatalogue, type PriceCatalogue, type PricedTarget } from './price-catalogue.ts';
+export { type CostReports, createCostReports } from './reports/index.ts';
+export { createReportStore } from './reports/report.store.ts';
 export { noUsage, type TokenUsage } from './usage.ts';

@@ -10,7 +10,7 @@ import { createAlertsStore } from './alerts.store.ts';
 import { createNamesStore } from './names.store.ts';
 import { createRecommendations } from './recommendations.service.ts';
 import { createRecommendationsStore } from './recommendations.store.ts';
-import { createReportStore } from './report.store.ts';
+import { createReportStore, type ReportStore } from './report.store.ts';
 import { createReportJobs } from './report-jobs.ts';
 import { reportsRoutes } from './reports.routes.ts';
 import { createReports } from './reports.service.ts';
@@ -24,10 +24,12 @@ export interface CostReportsDependencies {
   readonly newId: NewId;
   readonly log: Log;
   /** Resolves when what was recorded before can be read from the ledger, or soon after it cannot. */
-  readonly flush: () => Promise<void>;
+  readonly flush: () => Promise<unknown>;
 }
 
 export interface CostReports {
+  /** What was spent on one value of a dimension in a period, nano-dollars; of rows that are in the ledger. */
+  readonly spent: ReportStore['spent'];
   readonly routes: readonly Routes[];
   /** Rolls the ledger up and looks for alerts from now on. */
   start(): void;
@@ -44,6 +46,7 @@ export function createCostReports(deps: CostReportsDependencies): CostReports {
   const recommendations = createRecommendations(createRecommendationsStore(database), clock);
   const jobs = createReportJobs({ rollups: createRollupStore(database), alerts, clock, log });
   return {
+    spent: store.spent,
     routes: [reportsRoutes({ ...reports, recommendations }), alertsRoutes(alerts)],
     start: jobs.start,
     stop: jobs.stop,

@@ -169,7 +169,7 @@ function added(left: PricedLine, right: PricedLine): PricedLine {
   ) as unknown as TokenUsage;
   return {
     ...left,
-    priceId: Math.max(left.priceId, right.priceId),
+    priceId: [left.priceId, right.priceId].sort()[1] ?? left.priceId,
     calls: left.calls + right.calls,
     costNanoUsd: left.costNanoUsd + right.costNanoUsd,
     otherTokens: left.otherTokens + right.otherTokens,

@@ -14,7 +14,7 @@ export interface ReportsDependencies {
   readonly names: NamesStore;
   readonly clock: Pick<Clock, 'now'>;
   /** Resolves when what was recorded before can be read from the ledger, or soon after it cannot. */
-  readonly flush: () => Promise<void>;
+  readonly flush: () => Promise<unknown>;
 }
 
 /** Whose reports, and in which time zone. */
