@@ -17,7 +17,9 @@ const tolerance = z
         'must be from 0 to 100, with at most four decimal places',
       ),
   )
-  .default('1');
+  // As the database gives it back.
+  .transform((text) => `${text.split('.')[0]}.${(text.split('.')[1] ?? '').padEnd(4, '0')}`)
+  .default('1.0000');
 
 /** Of a form, or beside the export in a JSON body. */
 export const reconciliationFields = z.strictObject({

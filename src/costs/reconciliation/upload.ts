@@ -15,16 +15,29 @@ const maxFieldBytes = 1_000;
 export async function readUploadedExport(request: FastifyRequest) {
   const fields: Record<string, unknown> = {};
   let exported: ExportedUsage | null = null;
+  let fault: unknown = null;
   try {
     const limits = { fileSize: maxExportBytes.csv + 1, fieldSize: maxFieldBytes, files: 1, fields: 5 };
     for await (const part of request.parts({ limits })) {
       if (part.type === 'field') fields[part.fieldname] = part.value;
-      else if (part.fieldname === 'file') exported = await readExport(part.file);
-      else throw wrong('file', `belongs into the field "file", not "${part.fieldname.slice(0, 100)}"`);
+      else if (part.fieldname === 'file') {
+        // What is wrong with the file is said when the form has been read to its end: a caller who is still sending
+        // would not hear of it.
+        const read = await readExport(part.file.iterator({ destroyOnReturn: false })).catch((error) => {
+          fault = error;
+          part.file.resume();
+          return null;
+        });
+        exported = read;
+      } else {
+        fault = wrong('file', `belongs into the field "file", not "${part.fieldname.slice(0, 100)}"`);
+        part.file.resume();
+      }
     }
   } catch (error) {
     throw inOurWords(error);
   }
+  if (fault !== null) throw inOurWords(fault);
   const parsed = reconciliationFields.safeParse(fields);
   if (!parsed.success) {
     const errors = parsed.error.issues.map(({ path, message }) => ({ path: path.join('.'), message }));
