@@ -27,11 +27,10 @@ export interface CountersInstanceOptions
 export async function startCounters(
   url: string,
   writer: string,
-  { timeoutMs = 2_000, ...options }: CountersInstanceOptions = {},
+  { timeoutMs = 2_000, now, ...options }: CountersInstanceOptions = {},
 ): Promise<CountersInstance> {
   const log = createLog('silent');
   const link = createRedis({ url, clock: systemClock, log, timeoutMs });
-  const { now } = options;
   const localClock = now === undefined ? systemClock : { ...systemClock, now: () => new Date(now()) };
   const counters = createRedisCounters({
     redis: link,
@@ -43,6 +42,7 @@ export async function startCounters(
     instances: () => 1,
     policy: { rates: 'open', spend: 'closed' },
     ...options,
+    ...(now === undefined ? {} : { now }),
   });
   await link.start();
   await counters.start();

@@ -137,7 +137,8 @@ export type Actuals = ReadonlyMap<string, number>;
 export interface Counters {
   /**
    * Takes and holds all that is demanded, or nothing. One step, whatever else goes on. In process the answer is there at
-   * once; over Redis it is a promise, which never rejects for Redis' sake: what stands in then is the engine's matter.
+   * once; over Redis it is a promise. While Redis is away the engine decides by itself, or, where it is configured to refuse
+   * then, the promise rejects with AppError `dependency_down`: nothing is taken, and the caller is told to come back.
    *
    * Reservations are leased: the engine renews those of this process, and those of a process that died return after
    * `leaseMs`. What a dead process held of a budget becomes `doubtful` instead, because the provider may have been paid:

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { until } from '../../../test/harness/child.ts';
 import { redisIsInstalled, redisMissing, startRedis, type TestRedis } from '../../../test/harness/redis.ts';
@@ -194,6 +195,30 @@ describe.skipIf(!redisIsInstalled)(redisIsInstalled ? 'counters on Redis' : redi
     expect(await remaining(one, group, atOnce(3))).toBe(3);
   });
 
+  it('need no more of Redis than the documentation says', async () => {
+    const { link } = await instance('one');
+    const documented =
+      readFileSync('docs/configuration.md', 'utf8').match(/`(~gatehouse:\* &[^`]+)`/)?.[1] ?? '';
+    const rules = [...documented.split(' '), '+info', '+time', '>password-of-test', 'on'];
+    await link.command('ACL', 'SETUSER', 'gatehouse', ...rules);
+    const url = server.url.replace(/:[^@/]+@/, 'gatehouse:password-of-test@');
+    const { counters } = await startCounters(url, 'restricted').then((started) => {
+      open.push(started);
+      return started;
+    });
+    const endsAtMs = Date.now() + day;
+    const group = newGroup();
+    await counters.establish(group, 'budget:b:1', { base: 0, own: 0, writers: ['restricted'], endsAtMs });
+    const demands = [perDay(9), tokens(9, 1), atOnce(2), bucket(9), budget(9, 1)];
+    const decision = await counters.admit({ group, id: 'call', demands });
+    counters.settle(group, 'call', nothing);
+    expect([decision.outcome, (await counters.peek(group, [atOnce(2)]))[0]?.remaining]).toEqual([
+      'admitted',
+      2,
+    ]);
+    expect(counters.shared).toBe(true);
+  });
+
   it('leave nothing in Redis that would stay for ever', async () => {
     const group = newGroup();
     const one = await instance('one', { now: () => Date.now() });
@@ -204,7 +229,7 @@ describe.skipIf(!redisIsInstalled)(redisIsInstalled ? 'counters on Redis' : redi
     await one.counters.admit({ group, id: 'another', demands });
     one.counters.settle(group, 'call', new Map([['tokens-per-day', 1]]));
     await one.counters.peek(group, demands);
-    const keys = (await one.link.command('KEYS', `gh:l:{${group}}*`)) as Buffer[];
+    const keys = (await one.link.command('KEYS', `gatehouse:l:{${group}}*`)) as Buffer[];
     expect(keys.length).toBeGreaterThan(7);
     for (const key of keys)
       expect([String(key), Number(await one.link.command('PTTL', key)) > 0]).toEqual([String(key), true]);
@@ -223,7 +248,7 @@ describe.skipIf(!redisIsInstalled)('counters on a cluster', () => {
     for (const group of ['tenant', 'ip:2001:db8::']) {
       await one.counters.establish(group, 'budget:b:1', told);
       expect((await one.counters.admit({ group, id: 'call', demands })).outcome).toBe('admitted');
-      const keys = (await one.link.command('KEYS', `gh:l:{${group}}*`)) as Buffer[];
+      const keys = (await one.link.command('KEYS', `gatehouse:l:{${group}}*`)) as Buffer[];
       expect(keys.length).toBeGreaterThan(6);
       const slots = await Promise.all(keys.map((key) => one.link.command('CLUSTER', 'KEYSLOT', key)));
       expect(new Set(slots).size).toBe(1);

@@ -1,10 +1,11 @@
+import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, it } from 'vitest';
 import { checkAgainstModel, type EngineFactory } from '../../../test/harness/counters/check-against-model.ts';
 import { redisIsInstalled, redisMissing, startRedis, type TestRedis } from '../../../test/harness/redis.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { createLog } from '../../platform/log.ts';
 import { createMetrics } from '../../platform/metrics.ts';
-import { createRedis, type RedisLink } from '../../platform/redis.ts';
+import type { RedisLink } from '../../platform/redis.ts';
 import { createMemoryCounters } from './memory-counters.ts';
 import { createRedisCounters } from './redis-counters.ts';
 
@@ -13,16 +14,26 @@ const log = createLog('silent');
 const runs = Number(process.env.COUNTER_SCHEDULES ?? 1_000);
 
 let server: TestRedis;
-let link: RedisLink;
+let redis: Redis;
 
-/** Processes share a connection here: to start one for each schedule would be all that the test does. */
+/** One connection for all processes, with all the time it needs: a slow machine is no outage here. */
+const link: RedisLink = {
+  connected: true,
+  command: (name, ...args) => redis.callBuffer(name, ...args),
+  script: (lua) => async (keys, args) => redis.callBuffer('EVAL', lua, keys.length, ...keys, ...args),
+  subscribe: () => {},
+  onConnected: () => {},
+  start: async () => {},
+  stop: async () => {},
+};
+
 const factory: EngineFactory = (time) => {
   const running: { stop(): Promise<void> }[] = [];
   return {
     async process(writer) {
       const clock = { ...systemClock, now: () => new Date(time.now()) };
       const counters = createRedisCounters({
-        redis: { ...link, connected: true, subscribe: () => {}, onConnected: () => {} },
+        redis: link,
         writer,
         local: createMemoryCounters({ clock, writer }),
         clock,
@@ -57,11 +68,10 @@ describe.skipIf(!redisIsInstalled)(
   () => {
     beforeAll(async () => {
       server = await startRedis();
-      link = createRedis({ url: server.url, clock: systemClock, log, timeoutMs: 5_000 });
-      await link.start();
+      redis = new Redis(server.url);
     });
     afterAll(async () => {
-      await link.stop();
+      redis.disconnect();
       await server.stop();
     });
 

@@ -446,4 +446,4 @@ return {0, now, e}
 `;
 
 /** The group's head, the one key that every script is given. */
-export const headKey = (group: string): string => `gh:l:{${group}}:w`;
+export const headKey = (group: string): string => `gatehouse:l:{${group}}:w`;
