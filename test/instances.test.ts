@@ -188,6 +188,26 @@ describe.skipIf(!redisIsInstalled)(redisIsInstalled ? 'with Redis' : redisMissin
   });
 });
 
+it.skipIf(!redisIsInstalled)(
+  'three that start together on an empty database have one first boot',
+  async () => {
+    const instances = await startInstances({ count: 3, together: true, env: { GATEHOUSE_ADMIN_KEY: '' } });
+    try {
+      const greetings = [0, 1, 2].map((i) => instances.server(i).output().stdout);
+      const passwords = greetings.flatMap((said) => /password (\S+)/.exec(said)?.[1] ?? []);
+      const keys = greetings.flatMap((said) => /API key\s+(\S+)/.exec(said)?.[1] ?? []);
+      expect([passwords.length, keys.length]).toEqual([1, 1]);
+      for (const i of [0, 1, 2]) {
+        const reply = await instances.callAs(i, keys[0] ?? '', 'GET', '/api/v1/tenants');
+        expect({ status: reply.status, text: reply.text }).toMatchObject({ status: 200 });
+      expect(reply.json).toMatchObject({ tenants: [{ slug: 'demo' }] });
+      }
+    } finally {
+      await instances.stop();
+    }
+  },
+);
+
 describe.skipIf(!redisIsInstalled)(redisIsInstalled ? 'with Redis and S3' : redisMissing, () => {
   let s3: TestS3;
   let instances: RunningInstances;

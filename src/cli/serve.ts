@@ -83,7 +83,8 @@ async function drain(
 async function greet(gatehouse: Gatehouse, config: Config, port: number, output: Output): Promise<void> {
   const address = config.publicUrl ?? `http://${shownHost(config.host)}:${port}`;
   const steps = firstBootSteps(gatehouse, config.region);
-  const first = await firstBoot(steps, systemRandom, config.adminKey !== null);
+  // One of those that start together greets; were it killed before it could, the next start does.
+  const first = gatehouse.isEldest() ? await firstBoot(steps, systemRandom, config.adminKey !== null) : null;
   if (first === null) {
     output.line(`Gatehouse is ready at ${address} (reference: ${address}/docs).`);
     output.result({ address, first_boot: null });

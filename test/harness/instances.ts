@@ -21,6 +21,8 @@ export interface InstancesOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** For one of them, over `env`. */
   readonly envOf?: (i: number) => Readonly<Record<string, string>>;
+  /** All are started at once, on a database that nobody served from before; else the first goes ahead. */
+  readonly together?: boolean;
   /** False: none is started, and each gets to know nothing of Redis. */
   readonly redis?: boolean;
   readonly simulator?: SimulatorOptions;
@@ -117,9 +119,10 @@ export async function startInstances(options: InstancesOptions = {}): Promise<Ru
         await removeDirectory(started.dataDir);
       });
     };
-    // The first alone: it is the one that has a first boot.
-    await begin(0);
-    await Promise.all(Array.from({ length: (options.count ?? 2) - 1 }, (_, i) => begin(i + 1)));
+    const all = Array.from({ length: options.count ?? 2 }, (_, i) => i);
+    // The one that goes ahead has the first boot.
+    if (!options.together) await begin(0);
+    await Promise.all(all.slice(options.together ? 0 : 1).map((i) => begin(i)));
 
     const running: RunningInstances = {
       database,

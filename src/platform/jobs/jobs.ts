@@ -6,6 +6,7 @@ import { AppError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { forgetFinishedJobs, type JobState, jobStates } from './job-records.ts';
 import { createLostJobs, type LostJobs } from './lost-jobs.ts';
+import { oneAtATime } from './one-at-a-time.ts';
 import { takeUpOrphanedJobs } from './orphaned-jobs.ts';
 
 /** What a finished step hands on, and so what is stored of it: ids and figures, never content. */
@@ -174,7 +175,8 @@ export function createJobs(settings: JobsSettings): Jobs {
         );
         DBOS.setConfig({ ...configuration(settings, pool), listenQueues: queues.map(({ name }) => name) });
         for (const { definition, bind } of definitions) bind(asWorkflow(definition, lostJobs));
-        await DBOS.launch();
+        // Two at once on an empty database would get in each other's way.
+        await oneAtATime(settings.url, clock, () => DBOS.launch());
         for (const { definition, name } of queues) {
           await DBOS.registerQueue(name, {
             workerConcurrency: definition.concurrency,
