@@ -10,6 +10,7 @@ import {
   createPriceCatalogue,
   noUsage,
 } from '../../src/costs/index.ts';
+import { createReportStore } from '../../src/costs/reports/report.store.ts';
 import { type Counters, createMemoryCounters } from '../../src/limits/index.ts';
 import { type Clock, systemClock } from '../../src/platform/clock.ts';
 import type { Database } from '../../src/platform/database/database.ts';
@@ -77,6 +78,7 @@ export interface BudgetsProcess {
   readonly costs: Costs;
   readonly budgets: Budgets;
   readonly counters: Counters;
+  now(): Date;
   /** @returns what it came to, nano-dollars; null: nobody knows. */
   call(call: SimulatedCall): Promise<bigint | null | 'refused' | 'killed'>;
   /** Ends without having written anything more to the database, as kill -9 would. */
@@ -92,6 +94,8 @@ export interface BudgetsProcessOptions {
   readonly counters?: Counters;
   readonly onWanted?: (listener: (tenantId: string, counters: readonly string[]) => void) => void;
   readonly liveWriters?: () => readonly string[];
+  /** Run right before, and right after, the ledger is summed to make a counter known. */
+  readonly aroundSum?: { readonly before: () => Promise<unknown>; readonly after: () => Promise<unknown> };
   readonly clock?: Clock;
   readonly timeZoneOf?: (tenantId: string) => string;
   readonly patienceMs?: number;
@@ -118,9 +122,20 @@ export async function startBudgetsProcess(options: BudgetsProcessOptions): Promi
     },
   });
   const counters = options.counters ?? createMemoryCounters({ clock, writer: id });
+  const stored = createBudgetsStore(database);
+  const budgetsStore: typeof stored = {
+    ...stored,
+    async spentByWriters(...asked) {
+      await options.aroundSum?.before();
+      const sums = await stored.spentByWriters(...asked);
+      await options.aroundSum?.after();
+      return sums;
+    },
+  };
   const timeZoneOf = options.timeZoneOf ?? (() => 'UTC');
   const budgets = createBudgets({
-    store: createBudgetsStore(database),
+    store: budgetsStore,
+    spent: createReportStore(database).spent,
     counters,
     costs,
     tenant: (tenantId) => ({ timeZone: timeZoneOf(tenantId) }),
@@ -199,6 +214,7 @@ export async function startBudgetsProcess(options: BudgetsProcessOptions): Promi
     costs,
     budgets,
     counters,
+    now: clock.now,
     async call(call) {
       const { principal, target = gpt4o } = call;
       const callId = newId();

@@ -25,11 +25,21 @@ export interface BudgetState {
   readonly state: 'within' | 'alert' | 'exhausted';
 }
 
+/** @param value null: of all. `from` is included, `to` is not. */
+export type SpentOnValue = (
+  scope: DatabaseScope,
+  dimension: 'all' | 'user' | 'key' | 'prompt' | 'tag' | 'model_or_route',
+  value: string | null,
+  period: { readonly from: Date; readonly to: Date },
+) => Promise<bigint>;
+
 export interface BudgetsServiceDependencies {
   readonly store: BudgetsStore;
   readonly clock: Pick<Clock, 'now'>;
   readonly newId: NewId;
   readonly periods: Periods;
+  /** What was spent on one value of a dimension of the ledger, nano-dollars. */
+  readonly spent: SpentOnValue;
   /** Resolves when what was recorded before can be read from the ledger, or after a while. */
   readonly flush: () => Promise<unknown>;
   /** Reads a tenant's hard budgets anew, so that the next call here meets them as they are. */
@@ -38,36 +48,40 @@ export interface BudgetsServiceDependencies {
   readonly spentAndHeld: (budget: Budget) => Promise<bigint | null>;
 }
 
+/** Budgets whose spend is read at once: a page of them must not take all connections. */
+const atOnce = 3;
+
 export type BudgetsService = ReturnType<typeof createBudgetsService>;
 
 export function createBudgetsService(deps: BudgetsServiceDependencies) {
   const { store, clock } = deps;
 
-  const statesOf = async (principal: Principal, budgets: readonly Budget[]): Promise<BudgetState[]> => {
-    const spent = await spentNow(principal, principal.tenant.timeZone, budgets);
-    return Promise.all(
-      budgets.map(async (budget) => {
-        const { period, nanoUsd } = spent.get(budget.id) ?? missing();
-        const counted = budget.hardLimit ? await deps.spentAndHeld(budget) : null;
-        return stateOf(budget, period, nanoUsd, counted);
-      }),
-    );
+  /** What the ledger says of the current period, rows included that are still on their way there. */
+  const spentNow = async (scope: DatabaseScope, timeZone: string, budget: Budget) => {
+    const period = deps.periods.at(timeZone, budget.period, clock.now().getTime());
+    const nanoUsd = await deps.spent(scope, dimensionOf(budget), budget.scopeId, {
+      from: new Date(period.startMs),
+      to: new Date(period.endMs),
+    });
+    return { period, nanoUsd };
   };
-  const stateOfOne = async (principal: Principal, budget: Budget): Promise<BudgetState> =>
-    (await statesOf(principal, [budget]))[0] ?? missing();
-
-  /** What the ledger says of the current periods, rows included that are still on their way there. */
-  const spentNow = async (scope: DatabaseScope, timeZone: string, budgets: readonly Budget[]) => {
+  const stateNow = async (principal: Principal, budget: Budget): Promise<BudgetState> => {
+    const { period, nanoUsd } = await spentNow(principal, principal.tenant.timeZone, budget);
+    const counted = budget.hardLimit ? await deps.spentAndHeld(budget) : null;
+    return stateOf(budget, period, nanoUsd, counted);
+  };
+  const statesOf = async (principal: Principal, budgets: readonly Budget[]): Promise<BudgetState[]> => {
     await deps.flush();
-    const nowMs = clock.now().getTime();
-    const asked = budgets.map((budget) => ({
-      budget,
-      period: deps.periods.at(timeZone, budget.period, nowMs),
-    }));
-    const sums = await store.spent(scope, asked);
-    return new Map(
-      asked.map(({ budget, period }) => [budget.id, { period, nanoUsd: sums.get(budget.id) ?? 0n }]),
-    );
+    const states: BudgetState[] = [];
+    for (let i = 0; i < budgets.length; i += atOnce) {
+      const some = budgets.slice(i, i + atOnce);
+      states.push(...(await Promise.all(some.map((budget) => stateNow(principal, budget)))));
+    }
+    return states;
+  };
+  const stateOfOne = async (principal: Principal, budget: Budget): Promise<BudgetState> => {
+    await deps.flush();
+    return stateNow(principal, budget);
   };
 
   return {
@@ -159,6 +173,7 @@ function invalid(path: string, message: string): AppError {
   return new AppError('invalid', `${path}: ${message}.`, { errors: [{ path, message }] });
 }
 
-function missing(): never {
-  throw new Error('every budget that is asked for has a state');
+function dimensionOf({ scope }: Budget) {
+  if (scope === 'tenant') return 'all';
+  return scope === 'model' ? 'model_or_route' : scope;
 }

@@ -153,35 +153,6 @@ export function createBudgetsStore(database: Database) {
         return sums;
       }),
 
-    /**
-     * What the ledger says was spent on each of these budgets in its period: one pass over the rows for each scope and
-     * period among them, however many budgets there are.
-     */
-    spent: (
-      scope: DatabaseScope,
-      asked: readonly { readonly budget: Budget; readonly period: Period }[],
-    ): Promise<ReadonlyMap<string, bigint>> =>
-      database.inTenant(scope, async (tx) => {
-        const found = new Map<string, bigint>();
-        const passes = Map.groupBy(asked, ({ budget }) => `${budget.scope} ${budget.period}`);
-        for (const pass of passes.values()) {
-          const [{ budget, period } = {}] = pass;
-          if (budget === undefined || period === undefined) continue;
-          const ids = pass.map((each) => each.budget.scopeId);
-          const among = budget.scope === 'tenant' ? sql`` : sql`and of.id = any(${ids}::text[])`;
-          const { rows } = await sql<{
-            id: string | null;
-            spent: bigint;
-          }>`select of.id, sum(cost_nano_usd)::bigint as spent
-            from ledger, ${whatItIsOf(budget.scope)}
-            where at >= ${new Date(period.startMs)} and at < ${new Date(period.endMs)} and cost_nano_usd > 0
-              ${among} group by of.id`.execute(tx);
-          const sums = new Map(rows.map(({ id, spent }) => [id, spent]));
-          for (const each of pass) found.set(each.budget.id, sums.get(each.budget.scopeId) ?? 0n);
-        }
-        return found;
-      }),
-
     /** Which of these calls have their own row in the ledger. */
     async recorded(callIds: readonly string[]): Promise<ReadonlySet<string>> {
       const { rows } = await sql<{
@@ -212,24 +183,6 @@ function isSpentOn({ scope, scopeId }: Budget) {
       return sql`(model = ${scopeId} or route = ${scopeId})`;
     case 'tag':
       return sql`${scopeId} = any(tags)`;
-  }
-}
-
-/** A lateral table of the budgets' ids of that scope that a row falls under, each once. */
-function whatItIsOf(scope: BudgetScope) {
-  switch (scope) {
-    case 'tenant':
-      return sql`(values (null::text)) as of (id)`;
-    case 'user':
-      return sql`lateral (select user_id::text as id) as of`;
-    case 'key':
-      return sql`lateral (select key_id as id) as of`;
-    case 'prompt':
-      return sql`lateral (select prompt_id as id) as of`;
-    case 'model':
-      return sql`lateral (select model as id union select route) as of`;
-    case 'tag':
-      return sql`lateral (select distinct tag as id from unnest(tags) as tag) as of`;
   }
 }
 

@@ -76,10 +76,14 @@ async function lostCalls(): Promise<number> {
   return Number(rows[0]?.count ?? 0n);
 }
 
-/** What the counter of the tenant's budget says, nothing being held. */
+/** What a budget's counter says, nothing being held. */
 async function counted(process: BudgetsProcess, budgetId: string): Promise<bigint> {
-  const { spentNanoUsd, reservedNanoUsd } = await process.budgets.service.one(principal, budgetId);
-  return spentNanoUsd + reservedNanoUsd;
+  const [demand] = process.budgets.gate
+    .demandsFor({ principal, promptId: null, tags: [], model: 'gpt-4o', route: null, at: process.now() }, 1n)
+    .filter(({ counter }) => counter.includes(budgetId));
+  if (!demand) throw new Error('the call falls under the budget');
+  const [state] = await process.counters.peek(principal.tenantId, [demand]);
+  return BigInt(demand.limit - (state?.remaining ?? 0));
 }
 
 /** A generator of its own, so that a failing case can be run again. */
@@ -216,6 +220,28 @@ describe('a hard limit', () => {
     ]);
     await process.costs.flush();
     expect(await counted(process, budget.id)).toBe(await ledgerSum());
+  });
+
+  it('counts each row once that is recorded while the ledger is being read', async () => {
+    const early = Array.from({ length: 3 }, () => slowProvider());
+    const ended: Promise<unknown>[] = [];
+    const end = async (which: number) => {
+      early[which]?.end();
+      await ended[which];
+      await process.costs.flush();
+    };
+    // One row after the cut and in the ledger when it is summed, one after the sum, one when all is known.
+    const process = await start({ aroundSum: { before: () => end(0), after: () => end(1) } });
+    for (const [i, { answered }] of early.entries()) {
+      ended.push(process.call({ principal, outputTokens: 10 ** (i + 1), maxTokens: 1_000, answered }));
+    }
+    await process.call({ principal, outputTokens: 5, maxTokens: 5 });
+    const { budget } = await process.budgets.service.create(principal, hard(usd));
+    await process.call({ principal, outputTokens: 1, maxTokens: 1 });
+    expect(await counted(process, budget.id)).toBe(116n * perToken);
+    await end(2);
+    expect(await counted(process, budget.id)).toBe(1_116n * perToken);
+    expect(await ledgerSum()).toBe(1_116n * perToken);
   });
 
   it('is what it was changed to with the next call', async () => {

@@ -8,7 +8,7 @@ import type { Costs, RecordedRow } from '../costs.service.ts';
 import type { Budget } from './budget.ts';
 import type { BudgetGate, OutputSizes } from './budget-gate.ts';
 import { createBudgetSnapshot } from './budget-snapshot.ts';
-import { type BudgetsService, createBudgetsService } from './budgets.service.ts';
+import { type BudgetsService, createBudgetsService, type SpentOnValue } from './budgets.service.ts';
 import type { BudgetsStore } from './budgets.store.ts';
 import { createCallsUnderWay } from './calls-under-way.ts';
 import { createEstablishing } from './establish-counters.ts';
@@ -19,6 +19,8 @@ import { createPeriods } from './period.ts';
 
 export interface BudgetsDependencies {
   readonly store: BudgetsStore;
+  /** Of reports, which have it from rollups. */
+  readonly spent: SpentOnValue;
   readonly counters: Counters;
   readonly costs: Pick<Costs, 'record' | 'flush' | 'rowsRecorded'>;
   /** Undefined: there is no such tenant. */
