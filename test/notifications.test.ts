@@ -1,11 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createSimulator } from '../tools/simulator/server.ts';
 import { until } from './harness/child.ts';
 import { answerWith, type Receiver, startReceiver } from './harness/receiver.ts';
 import { call, type RunningServer, removeDirectory, startServer } from './harness/server.ts';
 
 /* An administrator sets channels up, and the people behind them hear of what happens, with the check of the documentation. */
 
+const simulator = createSimulator({ seed: 3, answerTokens: 100, cachedTokens: 0 });
 let receiver: Receiver;
 let server: RunningServer;
 let isGenuine: (secret: string, headers: unknown, body: string) => boolean;
@@ -46,6 +48,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await server.stop();
   await receiver.stop();
+  await simulator.stop();
   await removeDirectory(server.dataDir);
 });
 
@@ -199,6 +202,52 @@ describe('an administrator', () => {
   });
 });
 
+describe('an alert about costs', () => {
+  it('reaches the webhook and the pager, once, and is settled there when somebody acknowledges it', async () => {
+    const { url } = await simulator.start();
+    await server.call('POST', '/api/v1/providers', { name: 'sim', kind: 'openai', base_url: `${url}/v1` });
+    const webhook = await as('south', 'POST', channels, {
+      kind: 'webhook',
+      name: 'billing',
+      url: `${receiver.url}/south`,
+      event_kinds: ['cost.alert.threshold', 'cost.alert.acknowledged'],
+    });
+    const pager = {
+      kind: 'pagerduty',
+      name: 'on call',
+      routing_key: 's'.repeat(32),
+      min_severity: 'critical',
+    };
+    await as('south', 'POST', channels, pager);
+    const budget = { scope: 'tenant', period: 'month', limit_usd: '0.0001', alert_threshold_percent: 80 };
+    const { json: made } = await as('south', 'POST', '/api/v1/costs/budget', budget);
+
+    const chat = { model: 'sim/gpt-4o', messages: [{ role: 'user', content: 'Tell me of the sea' }] };
+    expect((await as('south', 'POST', '/v1/chat/completions', chat)).status).toBe(200);
+    const [message] = await until(async () => receivedOn('/south').length > 0 && receivedOn('/south'));
+    expect(isGenuine(webhook.json.signing_secret, message?.headers, message?.body ?? '')).toBe(true);
+    expect(message?.json).toMatchObject({
+      type: 'cost.alert.threshold',
+      data: { severity: 'critical', subject: `budget:${made.id}`, details: { limit_usd: '0.000100000' } },
+    });
+    const paged = () => receivedOn('/v2/enqueue').filter(({ json }) => json.routing_key === 's'.repeat(32));
+    await until(async () => paged().length === 1);
+
+    const { json } = await as('south', 'GET', '/api/v1/costs/alerts');
+    const alert = json.alerts.find((each: any) => each.subject === `budget:${made.id}`);
+    expect((await as('south', 'POST', `/api/v1/costs/alerts/${alert.id}/acknowledge`)).status).toBe(200);
+    await until(async () => receivedOn('/south').length === 2 && paged().length === 2);
+    expect(receivedOn('/south')[1]?.json).toMatchObject({
+      type: 'cost.alert.acknowledged',
+      data: { resolves: message?.json.id },
+    });
+    expect(paged().map((each) => [each.json.event_action, each.json.dedup_key])).toEqual([
+      ['trigger', message?.json.id],
+      ['resolve', message?.json.id],
+    ]);
+  });
+});
+
 describe('a server that is killed', () => {
   it('sends after its next start what it had promised', async () => {
     const made = await as('north', 'POST', channels, {
@@ -208,7 +257,10 @@ describe('a server that is killed', () => {
     });
     receiver.answer('/later', answerWith(500));
     const queued = await as('north', 'POST', `${channels}/${made.json.id}/test`);
-    await until(async () => receivedOn('/later').length > 0);
+    await until(async () => {
+      const { json } = await as('north', 'GET', '/api/v1/notifications/deliveries?state=failed');
+      return json.deliveries.some((delivery: any) => delivery.id === queued.json.id);
+    });
     await server.kill9();
     receiver.answer('/later', answerWith(200));
     server = await startServer({

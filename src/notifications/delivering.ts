@@ -23,7 +23,7 @@ export const usualBounds: DeliveringBounds = {
   atOnce: 32,
   perChannel: 2,
   perTenant: 8,
-  claimMs: 60_000,
+  claimMs: 30_000,
   lookEveryMs: 15_000,
   stopMs: 5_000,
 };
