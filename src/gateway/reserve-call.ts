@@ -153,9 +153,10 @@ export function createReserveCall(deps: ReserveCallDependencies): ReserveCall {
   }
 
   function ask(asking: Asking): Admitted | Promise<Admitted> {
-    const id = newId();
-    asking.id = id;
     const { call, demands } = asking;
+    // Each time of asking has a name of its own; the first one has the call's.
+    const id = asking.first && asking.id === '' ? call.id : newId();
+    asking.id = id;
     const decision = counters.admit({ group: call.caller.principal.tenantId, id, demands });
     return decision instanceof Promise
       ? decision.then((decided) => goOn(asking, decided, true))

@@ -54,18 +54,6 @@ function inWords({ limit, value, quota }: LimitDescription): string {
   }
 }
 
-/** Lists of demands are kept for each caller, and so are their policies. */
-const policies = new WeakMap<readonly Demand[], string>();
-
-function policyOf(demands: readonly Demand[]): string {
-  const known = policies.get(demands);
-  if (known !== undefined) return known;
-  const items = demands.flatMap((demand) => describeLimit(demand)?.policyItem ?? []);
-  const made = items.join(', ');
-  policies.set(demands, made);
-  return made;
-}
-
 /**
  * What limits say of themselves. `RateLimit` and `RateLimit-Policy` name all of them; `X-RateLimit-*` the one nearest to
  * exhaustion, its reset in seconds from now. How many may run at once is not looked at for the latter unless nothing of it
@@ -76,6 +64,7 @@ export function limitHeaders(
   states: readonly DemandState[],
 ): Readonly<Record<string, string>> {
   let items = '';
+  let policies = '';
   let nearest: LimitDescription | undefined;
   let nearestState: DemandState | undefined;
   let least = Number.POSITIVE_INFINITY;
@@ -84,7 +73,9 @@ export function limitHeaders(
     const state = states[i];
     if (about === undefined || state === undefined) continue;
     const reset = about.windowSeconds === null ? '' : `;t=${seconds(state.resetMs)}`;
-    items += `${items === '' ? '' : ', '}"${about.name}";r=${state.remaining}${reset}`;
+    const comma = items === '' ? '' : ', ';
+    items += `${comma}"${about.name}";r=${state.remaining}${reset}`;
+    policies += comma + about.policyItem;
     const share = about.quota === 0 ? 0 : state.remaining / about.quota;
     if (share < least && (about.windowSeconds !== null || state.remaining === 0)) {
       nearest = about;
@@ -93,7 +84,7 @@ export function limitHeaders(
     }
   }
   if (items === '') return none;
-  const headers: Record<string, string> = { RateLimit: items, 'RateLimit-Policy': policyOf(demands) };
+  const headers: Record<string, string> = { RateLimit: items, 'RateLimit-Policy': policies };
   if (nearest !== undefined && nearestState !== undefined) {
     headers['X-RateLimit-Limit'] = String(nearest.quota);
     headers['X-RateLimit-Remaining'] = String(nearestState.remaining);
