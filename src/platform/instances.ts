@@ -21,7 +21,10 @@ export interface Instances {
    *   `database_unavailable`.
    */
   start(): Promise<void>;
-  /** Ids of the processes that live, this one always among them; at most about two seconds old. */
+  /**
+   * Ids of the processes that live, this one always among them. About a second old; one that was killed stays for up to
+   * three, lest a lost connection be taken for a lost process.
+   */
   live(): readonly string[];
   count(): number;
   /** What the others, and this one, say of themselves; as old as `live`. */
@@ -216,11 +219,11 @@ export function createInstances(deps: InstancesDependencies): Instances {
       ]);
       waiting.abort();
       if (stopping.signal.aborted || session === null) continue;
-      await look(current).catch(async (error) => {
+      await look(current).catch((error) => {
         if (stopping.signal.aborted) return;
         log.warn({ err: error }, 'the lock of this instance is taken anew');
         session = null;
-        await current.close();
+        current.close();
       });
     }
   };
@@ -245,7 +248,7 @@ export function createInstances(deps: InstancesDependencies): Instances {
     } catch (error) {
       log.debug({ err: error }, 'the lock of this instance could not be taken yet');
     }
-    await fresh?.close();
+    fresh?.close();
     await clock.sleep(retryMs, stopping.signal).catch(() => {});
   };
 
