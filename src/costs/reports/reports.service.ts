@@ -178,7 +178,8 @@ function lineCursor(cursor: string): BreakdownCursor {
 function dayCursor(cursor: string): string {
   const [day, ...more] = decode(cursor);
   if (typeof day !== 'string' || !/^\d{4}-\d\d-\d\d$/.test(day) || more.length > 0) throw noCursor();
-  if (Number.isNaN(Date.parse(day))) throw noCursor();
+  // There is no 30 February, though Date takes it for 2 March.
+  if (new Date(`${day}T00:00:00Z`).toJSON()?.slice(0, 10) !== day) throw noCursor();
   return day;
 }
 
