@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -70,6 +70,34 @@ export async function startSilentServer(): Promise<{ readonly port: number; stop
       await new Promise((resolve) => server.close(resolve));
     },
   };
+}
+
+/** A way to a Redis on which each piece of an answer takes so long, milliseconds. */
+export async function startSlowWay(
+  url: string,
+): Promise<{ readonly url: string; delayMs: number; stop(): Promise<void> }> {
+  const { port, hostname } = new URL(url);
+  const sockets = new Set<Socket>();
+  const server = createServer((near) => {
+    const far = connect(Number(port), hostname);
+    sockets.add(near).add(far);
+    near.on('error', () => far.destroy()).on('close', () => far.destroy());
+    far.on('error', () => near.destroy()).on('close', () => near.destroy());
+    near.on('data', (part) => far.write(part));
+    far.on('data', (part) => setTimeout(() => near.write(part), way.delayMs));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  const near = typeof address === 'object' && address ? address.port : 0;
+  const way = {
+    url: url.replace(`:${port}`, `:${near}`),
+    delayMs: 0,
+    async stop() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+  return way;
 }
 
 async function launch(

@@ -65,6 +65,8 @@ export interface RedisCounters extends Counters {
 const defaultRenewMs = 3_000;
 /** Groups whose counters are remembered; those of which nothing is open or to be told make room. */
 const groupsAtMost = 20_000;
+/** From here on those make room, too, of which something is to be told while Redis is away: strangers by the thousand. */
+const groupsToTellAtMost = 100_000;
 /** How long an admission waits for its group to be told, milliseconds; and whoever establishes a budget. */
 const syncWaitMs = 25;
 const establishWaitMs = 1_000;
@@ -116,7 +118,7 @@ export function createRedisCounters(deps: RedisCountersDependencies): RedisCount
   const makeRoom = (): void => {
     let looks = 0;
     for (const [name, group] of groups) {
-      if (group.isIdle) {
+      if (group.isIdle || (groups.size >= groupsToTellAtMost && !group.isInUse)) {
         groups.delete(name);
         return;
       }
@@ -412,6 +414,8 @@ export function createRedisCounters(deps: RedisCountersDependencies): RedisCount
     async stop() {
       stopping.abort();
       for (const group of groups.values()) if (isShared(group)) tellNow(group);
+      // Answered after all that was told.
+      if (reach.usable) await redis.command('PING').catch(() => {});
       await renewing;
       await reach.stop();
     },

@@ -172,9 +172,13 @@ export class Group {
     return this.open.size > 0 || (this.own.size > 0 && this.memory !== '');
   }
 
+  get isInUse(): boolean {
+    return this.open.size > 0 || this.own.size > 0;
+  }
+
   /** Whether it can be forgotten. */
   get isIdle(): boolean {
-    return this.isClean && this.open.size === 0 && this.own.size === 0 && !this.alone;
+    return this.isClean && !this.isInUse;
   }
 
   /**

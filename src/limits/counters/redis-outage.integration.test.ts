@@ -5,6 +5,7 @@ import {
   redisMissing,
   startRedis,
   startSilentServer,
+  startSlowWay,
   type TestRedis,
 } from '../../../test/harness/redis.ts';
 import {
@@ -257,6 +258,19 @@ describe.skipIf(!redisIsInstalled)(redisIsInstalled ? 'counters while Redis is a
     expect(refused).toBe('dependency_down');
     await one.stop();
     await silent.stop();
+  });
+
+  it('wait for no Redis that has become slow, until it is quick again', async () => {
+    const way = await startSlowWay(server.url);
+    const one = await startCounters(way.url, 'one', { now: () => nowMs });
+    expect(await ask([one], 5, perDay(20))).toBe(5);
+    way.delayMs = 40;
+    await apart([one]);
+    expect(await ask([one], 30, perDay(20))).toBe(15);
+    way.delayMs = 0;
+    await known(one, perDay(20), 0);
+    await one.stop();
+    await way.stop();
   });
 
   it('spend on where the policy for budgets is open, within the share of what was left', async () => {

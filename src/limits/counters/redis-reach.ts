@@ -37,6 +37,7 @@ export function createReach({ redis, clock, log, scripts, onBack }: ReachDepende
   let backAtMs = Number.NEGATIVE_INFINITY;
   let saidAway = false;
   let wasSlow = false;
+  const reason = 'Redis is not connected.';
   let wake = (): void => {};
   let watching: Promise<void> = Promise.resolve();
 
@@ -104,6 +105,13 @@ export function createReach({ redis, clock, log, scripts, onBack }: ReachDepende
     onBack();
   };
 
+  /** Not of a hiccup that is over when it is looked at. */
+  const sayAway = (): void => {
+    if (saidAway) return;
+    saidAway = true;
+    log.warn({ reason }, 'each instance counts limits for itself, because Redis is away');
+  };
+
   const watch = async (): Promise<void> => {
     let slow = 0;
     let askedAtMs = clock.monotonicMs();
@@ -111,7 +119,9 @@ export function createReach({ redis, clock, log, scripts, onBack }: ReachDepende
       if (!reachable) {
         await tryAgain();
         slow = 0;
-        if (!reachable) await pause(lookMs);
+        if (reachable) continue;
+        sayAway();
+        await pause(lookMs);
         continue;
       }
       await pause(lookMs);

@@ -37,6 +37,8 @@ if not e then
   if known ~= '' then lost = true end
 elseif known ~= '' and known ~= e then lost = true end
 if head[2] and tonumber(head[2]) > conn then return {-2} end
+-- Reservations are kept as long as what they hold may count.
+local keptMs = math.max(heldLife, tonumber(head[3] or '0') - now)
 local enter = function()
   if not e then
     e = ARGV[4]
@@ -46,6 +48,7 @@ local enter = function()
   if tonumber(head[3] or '0') < now + need then
     call('HSET', w, 'x', fmt(now + 2 * need))
     call('PEXPIRE', w, life(2 * need))
+    keptMs = math.max(keptMs, 2 * need)
   end
 end
 
@@ -174,8 +177,8 @@ local release = function(id, pairsOf)
   return true
 end
 local keepHolds = function()
-  call('PEXPIRE', p .. 'h', life(heldLife))
-  call('PEXPIRE', p .. 'r', life(heldLife))
+  call('PEXPIRE', p .. 'h', life(keptMs))
+  call('PEXPIRE', p .. 'r', life(keptMs))
 end
 local sweep = function()
   for _, id in ipairs(call('ZRANGEBYSCORE', p .. 'r', '-inf', fmt(now), 'LIMIT', 0, ${sweepAtMost})) do
