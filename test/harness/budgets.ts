@@ -14,6 +14,7 @@ import { createReportStore } from '../../src/costs/reports/report.store.ts';
 import { type Counters, createMemoryCounters } from '../../src/limits/index.ts';
 import { type Clock, systemClock } from '../../src/platform/clock.ts';
 import type { Database } from '../../src/platform/database/database.ts';
+import type { Notifications } from '../../src/platform/database/notifications.ts';
 import { createIds } from '../../src/platform/ids.ts';
 import { createLog } from '../../src/platform/log.ts';
 import { createMetrics } from '../../src/platform/metrics.ts';
@@ -94,6 +95,7 @@ export interface BudgetsProcessOptions {
   readonly counters?: Counters;
   readonly onWanted?: (listener: (tenantId: string, counters: readonly string[]) => void) => void;
   readonly liveWriters?: () => readonly string[];
+  readonly subscribe?: Notifications['subscribe'];
   /** Run right before, and right after, the ledger is summed to make a counter known. */
   readonly aroundSum?: { readonly before: () => Promise<unknown>; readonly after: () => Promise<unknown> };
   readonly clock?: Clock;
@@ -143,7 +145,7 @@ export async function startBudgetsProcess(options: BudgetsProcessOptions): Promi
     liveWriters: options.liveWriters ?? (() => [id]),
     ...(options.onWanted ? { onWanted: options.onWanted } : {}),
     dataDir,
-    subscribe: () => {},
+    subscribe: options.subscribe ?? (() => {}),
     clock,
     newId,
     log,

@@ -13,9 +13,12 @@ import {
   startBudgetsProcess,
   unknownModel,
 } from '../../../test/harness/budgets.ts';
+import { until } from '../../../test/harness/child.ts';
 import { createTestDatabase, type TestDatabase } from '../../../test/harness/database.ts';
 import type { Principal } from '../../access/index.ts';
 import { systemClock } from '../../platform/clock.ts';
+import { createNotifications } from '../../platform/database/notifications.ts';
+import { createLog } from '../../platform/log.ts';
 import type { NewBudget } from './budgets.service.ts';
 
 const usd = 1_000_000_000n;
@@ -308,6 +311,34 @@ describe('a hard limit', () => {
     slow.end();
     await late;
     expect(await counted(process, budget.id)).toBe(5n * perToken);
+  });
+});
+
+describe('another process', () => {
+  it('hears of a budget that is set, changed and deleted here', async () => {
+    const notifications = createNotifications(test.url, systemClock, createLog('silent'));
+    const otherDir = mkdtempSync(join(tmpdir(), 'gatehouse-budgets-'));
+    const [here, there] = [
+      await start(),
+      await start({ dataDir: otherDir, subscribe: notifications.subscribe }),
+    ];
+    await notifications.start();
+    const limits = () =>
+      there.budgets.gate
+        .demandsFor({ principal, promptId: null, tags: [], model: 'm', route: null, at: new Date() }, 1n)
+        .map(({ limit }) => limit);
+    const { budget } = await here.budgets.service.create(principal, hard(5n * usd));
+    await until(async () => limits().includes(5_000_000_000));
+    await here.budgets.service.change(principal, budget.id, { limitNanoUsd: 7n * usd });
+    await until(async () => limits().includes(7_000_000_000));
+    await here.budgets.service.change(principal, budget.id, { hardLimit: false });
+    await until(async () => limits().length === 0);
+    await here.budgets.service.change(principal, budget.id, { hardLimit: true });
+    await until(async () => limits().length === 1);
+    await here.budgets.service.remove(principal, budget.id);
+    await until(async () => limits().length === 0);
+    await notifications.stop();
+    rmSync(otherDir, { recursive: true, force: true });
   });
 });
 
