@@ -72,7 +72,13 @@ export function createReconciliationsStore(database: Database) {
           scope === 'platform'
             ? sql`select id from tenants where not (id = any (${without}))`
             : sql`select ${scope.tenantId}::uuid as id`;
-        const { rows } = await sql<UsageRow>`select to_char(l.at at time zone 'UTC', 'YYYY-MM-DD') as day,
+        const ofTenant = scope === 'platform' ? sql`` : sql`and tenant_id = ${scope.tenantId}`;
+        const { rows } = await sql<UsageRow>`with repriced as (
+            select ledger_id, sum(delta_nano_usd) as delta from ledger_adjustments
+            where kind = 'reprice' and at >= ${from} and at < ${to} and provider = ${provider} ${ofTenant}
+            group by ledger_id
+          )
+          select to_char(l.at at time zone 'UTC', 'YYYY-MM-DD') as day,
             coalesce(l.response_model, l.model) as model, count(*) as calls,
             count(*) filter (where l.pricing_state = 'unpriced' and a.delta is null) as unpriced,
             sum(l.input_tokens)::bigint as input, sum(l.cached_read_tokens)::bigint as cached_read,
@@ -84,9 +90,7 @@ export function createReconciliationsStore(database: Database) {
             select * from ledger where tenant_id = t.id and at >= ${from} and at < ${to} and provider = ${provider}
               and pricing_state <> 'free'
           ) as l
-          left join lateral (
-            select sum(delta_nano_usd) as delta from ledger_adjustments where ledger_id = l.id and kind = 'reprice'
-          ) as a on true
+          left join repriced as a on a.ledger_id = l.id
           group by 1, 2 limit ${asked.limit}`.execute(db);
         return rows.map(({ day, model, calls, unpriced, nano_usd, ...tokens }) => ({
           day,
