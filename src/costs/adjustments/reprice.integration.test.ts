@@ -5,13 +5,16 @@ import { createTestDatabase, type TestDatabase } from '../../../test/harness/dat
 import { addLedgerRows, addTenant, type LedgerRowGiven } from '../../../test/harness/invoiced-rows.ts';
 import type { Principal } from '../../access/index.ts';
 import { systemClock } from '../../platform/clock.ts';
+import { createNotifications } from '../../platform/database/notifications.ts';
 import { createIds } from '../../platform/ids.ts';
 import { createJobs, type Jobs } from '../../platform/jobs/index.ts';
 import { createLog } from '../../platform/log.ts';
 import { systemRandom } from '../../platform/random.ts';
+import { type CataloguePrices, createPrice } from '../price.ts';
 import { createPriceCatalogue } from '../price-catalogue.ts';
 import { createPrices, type Prices } from '../prices/prices.service.ts';
 import { createPricesStore } from '../prices/prices.store.ts';
+import { noUsage } from '../usage.ts';
 import { type Adjustments, createAdjustments } from './adjustments.service.ts';
 import { createAdjustmentsStore } from './adjustments.store.ts';
 
@@ -247,5 +250,68 @@ describe('prices that were set', () => {
     const filter = { provider: null, model: null, withdrawn: true };
     const [row] = await prices.overrides(principal, filter, { limit: 1, after: null });
     expect(row).toMatchObject({ id: made.id, withdrawn_by: 'key-1' });
+  });
+});
+
+describe('prices on several instances', () => {
+  it('are those of the one that changed them, on all', async () => {
+    const notifications = createNotifications(test.url, systemClock, log);
+    const elsewhere = createPrices({
+      store: createPricesStore(test.database),
+      catalogue: createPriceCatalogue(),
+      clock: systemClock,
+      newId,
+      log,
+      subscribe: (onChange, onGap) => notifications.subscribe('prices_changed', onChange, onGap),
+    });
+    await elsewhere.start();
+    await notifications.start();
+    try {
+      const target = { provider: { name: 'sim', baseUrl: '' }, model: 'gpt-4o-mini' };
+      const made = await override('8');
+      await until(async () => elsewhere.priceOf(target, noon, tenantId)?.version === `override-${made.id}`);
+      await prices.withdrawOverride(principal, made.id);
+      await until(async () => elsewhere.priceOf(target, noon, tenantId)?.version !== `override-${made.id}`);
+    } finally {
+      await notifications.stop();
+    }
+  });
+});
+
+describe('the copy of a price', () => {
+  it('is enough to compute what was charged, discount and steps included, when nothing else is left', async () => {
+    const call = row({ costNanoUsd: null, inputTokens: 1_001, outputTokens: 7, cachedReadTokens: 3 });
+    await addLedgerRows(test.database, [call]);
+    await prices.addOverride(principal, {
+      provider: 'sim',
+      model: 'gpt-4o-mini',
+      effectiveFrom: noon,
+      components: {
+        input_mtok: { base: '0.123456789', tiers: [{ start: 1_000, price: '7.7' }] },
+        cache_read_mtok: '0.000001',
+        output_mtok: '3.3',
+      },
+      reason: null,
+    });
+    const off = { provider: null, model: null, effectiveFrom: noon, effectiveTo: null, reason: null };
+    await prices.addDiscount(principal, { ...off, percent: '33.3333' });
+    await adjustments.reprice(principal, range);
+    const { rows } = await sql<{
+      delta: bigint;
+      components: CataloguePrices;
+      discount_id: string;
+      discount_percent: string;
+    }>`select a.delta_nano_usd as delta, p.components, p.discount_id, p.discount_percent
+      from ledger_adjustments a join model_prices p on p.id = a.price_id`.execute(test.database.platform);
+    const [kept] = rows;
+    const identity = { version: 'v', provider: 'p', model: 'm', index: 0, applies: null };
+    const again = createPrice(identity, kept?.components ?? {}, {
+      id: kept?.discount_id ?? '',
+      percent: kept?.discount_percent ?? '',
+    });
+    const usage = { ...noUsage, inputTokens: 1_001, cachedReadTokens: 3, outputTokens: 7 };
+    expect(again.costOf(usage)).toBe(kept?.delta);
+    // (998 × 7700 + 3 × 0.001 + 7 × 3300) nano-dollars, less 33.3333 %.
+    expect(kept?.delta).toBe(5_138_469n);
   });
 });
