@@ -43,7 +43,7 @@ export function subjectOf(scope: RuleScope, given: string): string {
  */
 export function ruleFigures(scope: RuleScope, figures: SomeFigures): SomeFigures {
   const refuse = (path: string, message: string) =>
-    new AppError('invalid', `${path} ${message}.`, { errors: [{ path: `limits.${path}`, message }] });
+    new AppError('invalid', `${path} ${message}.`, { errors: [{ path, message }] });
   const { queries_per_second: perSecond, burst } = figures;
   if (scope === 'ip' && figures.tokens_per_day !== undefined) {
     throw refuse(
@@ -52,7 +52,7 @@ export function ruleFigures(scope: RuleScope, figures: SomeFigures): SomeFigures
     );
   }
   if (burst !== undefined && perSecond === undefined) {
-    throw refuse('burst', 'goes with queries_per_second, which this rule does not have');
+    throw refuse('limits.burst', 'goes with queries_per_second, which this rule does not have');
   }
   if (Object.keys(figures).length === 0) throw refuse('limits', 'must have at least one figure');
   if (perSecond == null || burst !== undefined) return figures;
