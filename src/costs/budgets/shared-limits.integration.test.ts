@@ -134,7 +134,8 @@ const exactCall = (tokens: number) => ({ principal, outputTokens: tokens, maxTok
 
 describe.skipIf(!redisIsInstalled)('a hard limit over two processes', () => {
   it('of a dollar is not passed by 500 calls at once, and is used', async () => {
-    const [one, two] = [await start('one'), await start('two')];
+    // Patient, because this machine may be busy.
+    const [one, two] = [await start('one', 60_000), await start('two', 60_000)];
     await makeBudget(usd);
     let seed = 12_345;
     const fraction = () => {
