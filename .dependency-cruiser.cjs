@@ -7,6 +7,7 @@ const order = [
   'platform',
   'http-kit',
   'access',
+  'audit',
   'notifications',
   'limits',
   'costs',
@@ -40,7 +41,7 @@ module.exports = {
       severity: 'error',
       from: { path: '^src/([^/]+)/' },
       to: {
-        path: '^src/(access|notifications|limits|costs|guardrails|cache|routing|gateway|knowledge|retrieval|observability)/',
+        path: '^src/(access|audit|notifications|limits|costs|guardrails|cache|routing|gateway|knowledge|retrieval|observability)/',
         pathNot: ['^src/$1/', '^src/[^/]+/index\\.ts$'],
       },
     },
@@ -50,7 +51,7 @@ module.exports = {
       severity: 'error',
       from: { path: '^src/[^/]+\\.ts$' },
       to: {
-        path: '^src/(access|notifications|limits|costs|guardrails|cache|routing|gateway|knowledge|retrieval|observability)/',
+        path: '^src/(access|audit|notifications|limits|costs|guardrails|cache|routing|gateway|knowledge|retrieval|observability)/',
         pathNot: '^src/[^/]+/index\\.ts$',
       },
     },

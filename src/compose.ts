@@ -8,6 +8,13 @@ import {
   createAccessStore,
   platformPrincipal,
 } from './access/index.ts';
+import {
+  auditRoutes,
+  createAudit,
+  createAuditStore,
+  createSequencer,
+  createSequencerStore,
+} from './audit/index.ts';
 import { cacheRoutes, createAnswerStore, createModelAnswers, createRedisLevel } from './cache/index.ts';
 import {
   budgetsRoutes,
@@ -22,7 +29,7 @@ import {
   estimateTokens,
 } from './costs/index.ts';
 import { type Caller, createGateway, wayTo } from './gateway/index.ts';
-import { createHttp, type HttpServer, problemOf, streamError } from './http/index.ts';
+import { createAuditTrail, createHttp, type HttpServer, problemOf, streamError } from './http/index.ts';
 import { createKnowledge, createParser, type Documents, documentRoutes } from './knowledge/index.ts';
 import {
   createLimits,
@@ -55,6 +62,7 @@ import { createFileObjects, createTwoStores } from './platform/objects.ts';
 import { placeOf } from './platform/place.ts';
 import { type Random, systemRandom } from './platform/random.ts';
 import { createRedis } from './platform/redis.ts';
+import { createRequestContext } from './platform/request-context.ts';
 import { createS3Objects } from './platform/s3-objects.ts';
 import { createSecretBox } from './platform/secret-box.ts';
 import { createPlatformSettings, type PlatformSettings } from './platform/settings.ts';
@@ -119,10 +127,12 @@ export async function compose(
   const instanceId = newId();
   const metrics = createMetrics();
   const secretBox = createSecretBox(foundation.masterKey, random);
+  const context = createRequestContext();
   const database = createDatabase({
     url: foundation.databaseUrl,
     pool: config.databasePool,
     statementTimeoutMs: config.statementTimeoutMs,
+    context,
     log,
     nowMs: clock.monotonicMs,
   });
@@ -156,6 +166,16 @@ export async function compose(
     log,
   });
   const counter = (name: string, help: string) => new Counter({ name, help, registers: [metrics] });
+
+  // Audit: what changes is told by the database itself, in the transaction that changes it
+  const sequencer = createSequencer({
+    store: createSequencerStore(database),
+    secretBox,
+    clock,
+    log,
+    retentionDays: config.auditDays,
+  });
+  const audit = createAudit({ store: createAuditStore(database), sequencer, clock });
 
   // Access
   const failedAuthentication = counter(
@@ -419,6 +439,7 @@ export async function compose(
     log,
     metrics,
     version,
+    auditTrail: createAuditTrail({ context, noteRefusal: audit.noteRefusal, clock, log }),
     rootRoutes: [healthRoutes(health, metrics)],
     modelRoutes: [gateway.routes],
     platformRoutes: [
@@ -435,6 +456,7 @@ export async function compose(
       cacheRoutes(cache),
       documentRoutes(knowledge.documents),
       ...retrievalRoutes(retrieval, { clock, problemOf }),
+      auditRoutes(audit),
       healthDetailRoutes(health, version),
     ],
   });
@@ -453,6 +475,7 @@ export async function compose(
       await instances.start();
       await objects.clean();
       if ((await knowledge.takePlace()) === 'new') await rm(indexDirectory, { recursive: true, force: true });
+      sequencer.start();
       await access.start();
       await limits.start();
       await routing.start();
@@ -485,6 +508,7 @@ export async function compose(
       await costReports.stop();
       await costs.stop();
       await health.stop();
+      await sequencer.stop();
       await notifier.stop();
       await access.stop();
       await notifications.stop();

@@ -21,6 +21,8 @@ export const permissions = [
   'keys:manage',
   'metrics:read',
   'health:read',
+  'audit:read',
+  'audit:export',
   'tenants:manage',
 ] as const;
 export type Permission = (typeof permissions)[number];
@@ -46,6 +48,8 @@ const admin: readonly Permission[] = [
   'notifications:manage',
   'cache:manage',
   'keys:manage',
+  'audit:read',
+  'audit:export',
 ];
 
 /** What each built-in role may do (ACC-5). `owner` is the platform's: everything, in every tenant. */

@@ -150,6 +150,35 @@ export const commands: readonly Command[] = [
     run: async (values, [id = ''], context) => (await import('./keys.ts')).revokeKey(id, values, context),
   }),
   defineCommand({
+    name: 'audit verify',
+    summary: 'check an export of an audit log, without a server',
+    description:
+      'Recomputes the tree of all entries and compares it with every signed tree head and with the seal: any entry that was changed, left out, added, moved or cut off shows. Get an export with GET /api/v1/audit-logs/export.',
+    arguments: '<export>',
+    least: 1,
+    most: 1,
+    options: {
+      'trust-key': {
+        type: 'string',
+        value: 'id,…',
+        help: 'ids of the keys that may have signed; else any, and its id is shown',
+      },
+      witness: {
+        type: 'string',
+        value: 'file',
+        help: 'a tree head that was kept elsewhere (GET /api/v1/audit-logs/head): the export must agree with it',
+      },
+      ...commonOptions,
+    },
+    examples: [
+      'gatehouse audit verify ./audit.jsonl',
+      'gatehouse audit verify ./audit.jsonl --trust-key 0123456789abcdef0123456789abcdef --witness ./head.json',
+    ],
+    exits: { 1: 'the export does not hold' },
+    run: async (values, [path = ''], context) =>
+      (await import('./audit-verify.ts')).verifyAuditExport(path, values, context),
+  }),
+  defineCommand({
     name: 'doctor',
     summary: 'say what is wrong, and what to do about it',
     description:

@@ -1,3 +1,4 @@
+export { createAuditTrail, type Refusal } from './audit-trail.ts';
 export { problemOf, streamError } from './error-reply.ts';
 export type { RequestLimitsDependencies } from './request-limits.ts';
 export { createHttp, type DeclaredRoute, type HttpServer } from './server.ts';

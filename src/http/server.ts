@@ -12,6 +12,7 @@ import { AppError } from '../platform/errors.ts';
 import type { NewId } from '../platform/ids.ts';
 import { type Log, withoutRedaction } from '../platform/log.ts';
 import type { Metrics } from '../platform/metrics.ts';
+import type { AuditTrail } from './audit-trail.ts';
 import { authenticationHook } from './authentication.ts';
 import { createClientAddress } from './client-address.ts';
 import { correlationIdOf, traceparentOf } from './correlation.ts';
@@ -30,6 +31,8 @@ export interface HttpDependencies {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly version: string;
+  /** Absent: nothing is told to an audit log. */
+  readonly auditTrail?: AuditTrail;
   /** Mounted under /api/v1. */
   readonly platformRoutes: readonly Routes[];
   /** Mounted under /v1: the model dialects. */
@@ -124,6 +127,8 @@ export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
   });
   api.addHook('onRequest', authenticationHook(deps.access, requestLimits));
 
+  if (deps.auditTrail) api.addHook('preHandler', deps.auditTrail.follow);
+
   const ended = (request: FastifyRequest, status: number) => {
     const began = (request as unknown as Record<symbol, number>)[startedAt] ?? 0;
     const durationMs = clock.monotonicMs() - began;
@@ -151,6 +156,7 @@ export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
 
   const answerError = (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
     const known = sendError(error, request, reply);
+    deps.auditTrail?.refused(request, known);
     if (errorTable[known.code].status >= 500) {
       log.error(
         { err: known.cause ?? known, code: known.code, correlation_id: request.correlationId },

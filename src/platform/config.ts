@@ -28,6 +28,7 @@ const examples: Record<string, string> = {
   GATEHOUSE_CACHE_REDIS_BYTES: '268435456',
   GATEHOUSE_CACHE_TTL_SECONDS: '3600',
   GATEHOUSE_CACHE_STALE_SECONDS: '86400',
+  GATEHOUSE_AUDIT_DAYS: '90',
   GATEHOUSE_MASTER_KEY: 'the output of: openssl rand -base64 32',
   GATEHOUSE_ADMIN_KEY: 'the output of: openssl rand -hex 24',
   GATEHOUSE_CONFIG: './gatehouse.yaml',
@@ -88,6 +89,7 @@ const schema = z.object({
   GATEHOUSE_CACHE_REDIS_BYTES: wholeNumber(1024 ** 2, 1024 ** 4).default(256 * 1024 ** 2),
   GATEHOUSE_CACHE_TTL_SECONDS: wholeNumber(1, 86_400).default(3_600),
   GATEHOUSE_CACHE_STALE_SECONDS: wholeNumber(0, 86_400).default(86_400),
+  GATEHOUSE_AUDIT_DAYS: wholeNumber(1, 36_500).default(90),
   GATEHOUSE_MASTER_KEY: z
     .string()
     .refine((text) => Buffer.from(text, 'base64').length === 32, { message: 'must be 32 bytes in base64' })
@@ -156,6 +158,8 @@ export interface Config {
   /** Absent: files stay in the data directory. */
   readonly s3: S3Config | null;
   readonly cache: CacheConfig;
+  /** How long entries of the audit log are kept. */
+  readonly auditDays: number;
   /** 32 bytes; absent: read from, or generated into, the data directory. */
   readonly masterKey: Buffer | null;
   readonly adminKey: string | null;
@@ -253,6 +257,7 @@ export function loadConfig(environment: Environment = process.env): Config {
       ttlMs: v.GATEHOUSE_CACHE_TTL_SECONDS * 1000,
       staleMs: v.GATEHOUSE_CACHE_STALE_SECONDS * 1000,
     },
+    auditDays: v.GATEHOUSE_AUDIT_DAYS,
     masterKey: v.GATEHOUSE_MASTER_KEY ? Buffer.from(v.GATEHOUSE_MASTER_KEY, 'base64') : null,
     adminKey: v.GATEHOUSE_ADMIN_KEY ?? null,
     region: v.GATEHOUSE_REGION,

@@ -1,7 +1,9 @@
 import { type Kysely, Kysely as KyselyDatabase, PostgresDialect, sql, type Transaction } from 'kysely';
 import pg from 'pg';
 import type { Log } from '../log.ts';
+import type { RequestContext } from '../request-context.ts';
 import { expectLosses } from './expect-losses.ts';
+import { OnBehalfDialect } from './on-behalf.ts';
 
 /** Who a transaction is for; it decides what row-level security lets through. */
 export interface DatabaseScope {
@@ -49,6 +51,8 @@ export interface DatabaseSettings {
   readonly url: string;
   readonly pool: { readonly min: number; readonly max: number };
   readonly statementTimeoutMs: number;
+  /** On whose behalf the work at hand is done, for the audit log. Absent: the platform's own. */
+  readonly context?: Pick<RequestContext, 'current'>;
   readonly log: Log;
   readonly nowMs: () => number;
 }
@@ -91,7 +95,10 @@ export function createDatabase(settings: DatabaseSettings): Database {
   const application = new KyselyDatabase<unknown>({
     dialect: new PostgresDialect({ pool: applicationPool }),
   });
-  const platform = new KyselyDatabase<unknown>({ dialect: new PostgresDialect({ pool: platformPool }) });
+  const onBehalf = () => settings.context?.current() ?? '';
+  const platform = new KyselyDatabase<unknown>({
+    dialect: new OnBehalfDialect({ pool: platformPool }, onBehalf),
+  });
 
   return {
     platform,
@@ -99,7 +106,7 @@ export function createDatabase(settings: DatabaseSettings): Database {
       const transaction = application.transaction();
       const isolated = reading === undefined ? transaction : transaction.setIsolationLevel('repeatable read');
       return isolated.execute(async (tx) => {
-        await enter(tx, scope);
+        await enter(tx, scope, onBehalf());
         return work(tx);
       });
     },
@@ -122,8 +129,9 @@ export function createDatabase(settings: DatabaseSettings): Database {
 }
 
 /** Settings that last for this transaction only, so nothing of one caller is left for the next (`is_local`). */
-async function enter(tx: Tx, scope: DatabaseScope): Promise<void> {
+async function enter(tx: Tx, scope: DatabaseScope, onBehalf: string): Promise<void> {
   await sql`select set_config('role', ${applicationRole}, true),
     set_config('gatehouse.tenant_id', ${scope.tenantId}, true),
-    set_config('gatehouse.reader_tokens', ${JSON.stringify(scope.readerTokens)}, true)`.execute(tx);
+    set_config('gatehouse.reader_tokens', ${JSON.stringify(scope.readerTokens)}, true),
+    set_config('gatehouse.audit', ${onBehalf}, true)`.execute(tx);
 }

@@ -1,0 +1,219 @@
+import { Readable } from 'node:stream';
+import { z } from 'zod';
+import type { Principal } from '../access/index.ts';
+import { problemResponses, type Routes } from '../platform/api.ts';
+import type { DatabaseScope } from '../platform/database/database.ts';
+import { AppError } from '../platform/errors.ts';
+import { nextCursor, pageOf } from '../platform/page.ts';
+import {
+  consistencyQuery,
+  consistencyView,
+  entriesQuery,
+  entryView,
+  headView,
+  inclusionQuery,
+  inclusionView,
+  keysView,
+  logQuery,
+} from './audit.schema.ts';
+import type { Audit } from './audit.service.ts';
+import { platformLog } from './platform-log.ts';
+import type { SignedTreeHead } from './tree-head.ts';
+
+type AuditRow = Awaited<ReturnType<Audit['entry']>>;
+
+export function auditRoutes(audit: Audit): Routes {
+  return (api) => {
+    const reads = { access: { permission: 'audit:read' } } as const;
+
+    api.get(
+      '/audit-logs',
+      {
+        config: reads,
+        schema: {
+          tags: ['Audit'],
+          summary: 'Who did what, newest first',
+          querystring: entriesQuery,
+          response: {
+            200: z.object({ entries: z.array(entryView), next_cursor: z.string().nullable() }),
+            ...problemResponses,
+          },
+        },
+      },
+      async (request) => {
+        const { log, limit, from, to, target_type, target_id, correlation_id, ...given } = request.query;
+        const rows = await audit.page(
+          scopeOf(request.principal, log),
+          {
+            actor: given.actor,
+            action: given.action,
+            outcome: given.outcome,
+            targetType: target_type,
+            targetId: target_id,
+            correlationId: correlation_id,
+            from: from === undefined ? undefined : new Date(from),
+            to: to === undefined ? undefined : new Date(to),
+          },
+          pageOf(request.query),
+        );
+        return { entries: rows.map(showEntry), next_cursor: nextCursor(rows, limit) };
+      },
+    );
+
+    api.get(
+      '/audit-logs/export',
+      {
+        config: { access: { permission: 'audit:export' } },
+        schema: {
+          tags: ['Audit'],
+          summary: 'The whole log as JSON lines, which `gatehouse audit verify` checks without a server',
+          querystring: logQuery,
+          response: { 200: z.unknown(), ...problemResponses },
+        },
+      },
+      async (request, reply) => {
+        const scope = scopeOf(request.principal, request.query.log);
+        await audit.note(scope, {
+          action: 'audit_log.exported',
+          targetType: 'audit_log',
+          targetId: scope.tenantId,
+          outcome: 'done',
+          details: null,
+        });
+        return reply.type('application/jsonl').send(Readable.from(audit.export(scope)));
+      },
+    );
+
+    api.get(
+      '/audit-logs/head',
+      {
+        config: reads,
+        schema: {
+          tags: ['Audit'],
+          summary: 'The newest signed tree head; keep it somewhere else as a witness',
+          querystring: logQuery,
+          response: { 200: z.object({ head: headView.nullable() }), ...problemResponses },
+        },
+      },
+      async (request) => {
+        const head = await audit.head(scopeOf(request.principal, request.query.log));
+        return { head: head && showHead(head) };
+      },
+    );
+
+    api.get(
+      '/audit-logs/consistency',
+      {
+        config: reads,
+        schema: {
+          tags: ['Audit'],
+          summary: 'Proof that an earlier log is the beginning of a later one',
+          querystring: consistencyQuery,
+          response: { 200: consistencyView, ...problemResponses },
+        },
+      },
+      async (request) => {
+        const { log, first, second } = request.query;
+        const { roots, proof } = await audit.consistency(scopeOf(request.principal, log), first, second);
+        const [firstRoot, secondRoot] = roots.map((root) => root.toString('hex'));
+        return {
+          first,
+          second,
+          first_root: firstRoot ?? '',
+          second_root: secondRoot ?? '',
+          proof: proof.map((hash) => hash.toString('hex')),
+        };
+      },
+    );
+
+    api.get(
+      '/audit-logs/keys',
+      {
+        config: reads,
+        schema: {
+          tags: ['Audit'],
+          summary: 'The public keys that tree heads and exports are signed with',
+          response: { 200: keysView, ...problemResponses },
+        },
+      },
+      async () => ({
+        keys: (await audit.publicKeys()).map(({ id, publicKey, createdAt, retiredAt }) => ({
+          id,
+          public_key: publicKey,
+          created_at: createdAt.toISOString(),
+          retired_at: retiredAt?.toISOString() ?? null,
+        })),
+      }),
+    );
+
+    api.get(
+      '/audit-logs/:id',
+      {
+        config: reads,
+        schema: {
+          tags: ['Audit'],
+          summary: 'One entry',
+          params: z.object({ id: z.uuid() }),
+          querystring: logQuery,
+          response: { 200: entryView, ...problemResponses },
+        },
+      },
+      async (request) =>
+        showEntry(await audit.entry(scopeOf(request.principal, request.query.log), request.params.id)),
+    );
+
+    api.get(
+      '/audit-logs/:id/inclusion',
+      {
+        config: reads,
+        schema: {
+          tags: ['Audit'],
+          summary: 'Proof that an entry is in the log',
+          params: z.object({ id: z.uuid() }),
+          querystring: inclusionQuery,
+          response: { 200: inclusionView, ...problemResponses },
+        },
+      },
+      async (request) => {
+        const { log, size: wanted } = request.query;
+        const scope = scopeOf(request.principal, log);
+        const { leaf, size, entry, leafHash, proof, root, head } = await audit.inclusion(
+          scope,
+          request.params.id,
+          wanted,
+        );
+        return {
+          leaf,
+          size,
+          entry,
+          leaf_hash: leafHash.toString('hex'),
+          proof: proof.map((hash) => hash.toString('hex')),
+          root: root.toString('hex'),
+          head: showHead(head),
+        };
+      },
+    );
+  };
+}
+
+/** @throws AppError `forbidden` when somebody else than an owner asks for the platform's log. */
+function scopeOf(principal: Principal, log: 'tenant' | 'platform'): DatabaseScope {
+  if (log === 'tenant') return principal;
+  if (principal.role === 'owner') return platformLog;
+  throw new AppError('forbidden', "Only an owner reads the platform's log.");
+}
+
+function showEntry({ leaf, entry }: AuditRow): z.infer<typeof entryView> {
+  return { leaf: leaf === null ? null : Number(leaf), entry: JSON.parse(entry) as never };
+}
+
+function showHead({ tenantId, size, root, at, keyId, signature }: SignedTreeHead): z.infer<typeof headView> {
+  return {
+    tenant_id: tenantId,
+    size,
+    root: root.toString('hex'),
+    at: at.toISOString(),
+    key_id: keyId,
+    signature: signature.toString('hex'),
+  };
+}

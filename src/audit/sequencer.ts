@@ -1,0 +1,145 @@
+import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import type { Clock } from '../platform/clock.ts';
+import type { Log } from '../platform/log.ts';
+import type { SecretBox } from '../platform/secret-box.ts';
+import { leafOf } from './export-lines.ts';
+import { addLeaf, type Hash, hashOfRange, type Subtree } from './merkle-tree.ts';
+import type { LooseEntry, SequencerStore } from './sequencer.store.ts';
+import { keyIdOf, signHead } from './tree-head.ts';
+
+export interface SigningKey {
+  readonly id: string;
+  readonly publicKey: string;
+  readonly privateKey: KeyObject;
+}
+
+export interface SequencerDependencies {
+  readonly store: SequencerStore;
+  readonly secretBox: SecretBox;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Days that entries are kept, at least 1. */
+  readonly retentionDays: number;
+}
+
+export type Sequencer = ReturnType<typeof createSequencer>;
+
+/** Far below the 60 s within which a change of the log must be signed for. */
+const everyMs = 1_000;
+const batch = 2_000;
+const pruneEveryMs = 3_600_000;
+const pruneBatch = 5_000;
+const dayMs = 86_400_000;
+
+/**
+ * Gives each entry its leaf in its tenant's tree, in the order of transactions, and signs the head that it grew to. One
+ * instance at a time does it for all; an entry is in the tree about a second after its transaction, and later only while
+ * an older transaction still runs.
+ */
+export function createSequencer(deps: SequencerDependencies) {
+  const { store, clock, log } = deps;
+  const stopping = new AbortController();
+  let running: Promise<void> = Promise.resolve();
+  let key: SigningKey | null = null;
+  let prunedAtMs = Number.NEGATIVE_INFINITY;
+
+  const signingKey = async (): Promise<SigningKey> => {
+    key ??= (await storedKey()) ?? (await newKey());
+    return key;
+  };
+
+  const storedKey = async (): Promise<SigningKey | null> => {
+    const stored = await store.signingKey();
+    if (!stored) return null;
+    const pem = deps.secretBox.open(stored.sealedPrivateKey, `audit key:${stored.id}`);
+    return { id: stored.id, publicKey: stored.publicKey, privateKey: createPrivateKey(pem) };
+  };
+
+  const newKey = async (): Promise<SigningKey> => {
+    const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+    const id = keyIdOf(publicKey);
+    const spki = publicKey.export({ format: 'der', type: 'spki' }).toString('base64');
+    const pem = privateKey.export({ format: 'pem', type: 'pkcs8' }).toString();
+    const sealedPrivateKey = deps.secretBox.seal(pem, `audit key:${id}`);
+    await store.addSigningKey({ id, publicKey: spki, sealedPrivateKey }, clock.now());
+    return { id, publicKey: spki, privateKey };
+  };
+
+  /** One batch. @returns how many entries got their place; null when another instance is at it. */
+  const sequence = async (): Promise<number | null> => {
+    const signing = await signingKey();
+    return store.alone(async (tx) => {
+      const entries = await store.take(tx, batch);
+      for (const [tenantId, own] of Map.groupBy(entries, (entry) => entry.tenantId)) {
+        const { size, nodes } = await store.treeOf(tx, tenantId);
+        const grown = grow(size, nodes, own);
+        await store.grow(tx, { tenantId, size, ...grown });
+        const head = { tenantId, size: size + own.length, root: grown.root, at: clock.now() };
+        await store.addHead(tx, signHead(head, signing));
+      }
+      return entries.length;
+    });
+  };
+
+  const prune = async (): Promise<void> => {
+    const until = new Date(clock.now().getTime() - deps.retentionDays * dayMs);
+    for (const tenantId of await store.tenantsWithEntriesBefore(until)) {
+      let removed: number | null = pruneBatch;
+      while (removed === pruneBatch && !stopping.signal.aborted) {
+        removed = await store.alone((tx) => store.prune(tx, tenantId, until, pruneBatch));
+      }
+    }
+  };
+
+  const loop = async (): Promise<void> => {
+    while (!stopping.signal.aborted) {
+      try {
+        while ((await sequence()) === batch && !stopping.signal.aborted);
+        if (clock.monotonicMs() - prunedAtMs >= pruneEveryMs) {
+          prunedAtMs = clock.monotonicMs();
+          await prune();
+        }
+      } catch (error) {
+        log.error({ err: error }, 'audit entries wait for their place in the tree');
+      }
+      await clock.sleep(everyMs, stopping.signal).catch(() => {});
+    }
+  };
+
+  return {
+    start(): void {
+      running = loop();
+    },
+    async stop(): Promise<void> {
+      stopping.abort();
+      await running;
+    },
+    sequence,
+    prune,
+    signingKey,
+  };
+}
+
+/** What a tree of `size` leaves becomes with these entries behind them. */
+function grow(
+  size: number,
+  nodes: readonly (Subtree & { readonly hash: Hash })[],
+  entries: readonly LooseEntry[],
+) {
+  const known = new Map(nodes.map(({ level, index, hash }) => [`${level}/${index}`, hash]));
+  const hashOf = ({ level, index }: Subtree): Hash => {
+    const hash = known.get(`${level}/${index}`);
+    if (!hash) throw new Error(`the subtree ${level}/${index} is not known`);
+    return hash;
+  };
+  const added = entries.flatMap(({ entry }, n) => {
+    const subtrees = addLeaf(size + n, leafOf(entry), hashOf);
+    for (const { level, index, hash } of subtrees) known.set(`${level}/${index}`, hash);
+    return subtrees;
+  });
+  return {
+    leaves: entries.map(({ id }, n) => ({ leaf: size + n, entryId: id })),
+    nodes: added,
+    root: hashOfRange({ start: 0, end: size + entries.length }, hashOf),
+  };
+}

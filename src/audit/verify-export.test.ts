@@ -1,0 +1,175 @@
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { ExportWriter, leafOf } from './export-lines.ts';
+import { addLeaf, type Hash, hashOfRange, type Subtree, subtreesOf } from './merkle-tree.ts';
+import { keyIdOf, signHead } from './tree-head.ts';
+import { verifyExport } from './verify-export.ts';
+
+interface Key {
+  readonly id: string;
+  readonly privateKey: KeyObject;
+  readonly spki: string;
+}
+
+function newKey(): Key {
+  const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+  const spki = publicKey.export({ format: 'der', type: 'spki' }).toString('base64');
+  return { id: keyIdOf(publicKey), privateKey, spki };
+}
+
+const house = newKey();
+const stranger = newKey();
+const tenantId = '019f0c0e-7a50-7e1c-9d0e-2f6f6a1b8a11';
+const time = (n: number) => new Date(Date.UTC(2026, 10, 21, 0, 0, n));
+const entryOf = (n: number) =>
+  JSON.stringify({
+    tenant_id: tenantId,
+    n,
+    action: n % 3 === 0 ? 'key.created' : 'document.deleted',
+    note: 'ä"\\',
+  });
+
+/** An export as a server makes it: pruned before `firstLeaf`, with a head behind each of `heads`. */
+function makeExport(
+  entries: readonly string[],
+  heads: readonly number[],
+  firstLeaf = 0,
+  key: Key = house,
+): string[] {
+  const stored = new Map<string, Hash>();
+  const hashOf = ({ level, index }: Subtree) => stored.get(`${level}/${index}`) ?? Buffer.alloc(32);
+  entries.forEach((entry, n) => {
+    for (const { level, index, hash } of addLeaf(n, leafOf(entry), hashOf))
+      stored.set(`${level}/${index}`, hash);
+  });
+  const writer = new ExportWriter();
+  const pruned = subtreesOf({ start: 0, end: firstLeaf }).map((subtree) => ({
+    ...subtree,
+    hash: hashOf(subtree),
+  }));
+  const lines = [writer.header({ tenantId, exportedAt: time(0), firstLeaf, pruned, publicKeys: [key.spki] })];
+  const headAt = (size: number) => {
+    if (!heads.includes(size)) return;
+    const root = hashOfRange({ start: 0, end: size }, hashOf);
+    lines.push(writer.head(signHead({ tenantId, size, root, at: time(size) }, key)));
+  };
+  headAt(firstLeaf);
+  entries.forEach((entry, n) => {
+    if (n < firstLeaf) return;
+    lines.push(writer.entry(n, entry));
+    headAt(n + 1);
+  });
+  lines.push(writer.seal(time(entries.length + 1), key));
+  return lines.map((line) => line.slice(0, -1));
+}
+
+const entries = Array.from({ length: 23 }, (_, n) => entryOf(n));
+const good = makeExport(entries, [4, 11, 16, 23]);
+const trusted = [house.id];
+
+describe('the offline check of an export', () => {
+  it('accepts what a server made, pruned or not, and tells what it holds', async () => {
+    expect(await verifyExport(good, trusted)).toMatchObject({
+      isValid: true,
+      problems: [],
+      tenantId,
+      firstLeaf: 0,
+      size: 23,
+      heads: 4,
+      keys: [{ id: house.id, trusted: true }],
+    });
+    const whole = await verifyExport(good);
+    expect(whole.keys).toEqual([{ id: house.id, trusted: false }]);
+    for (const firstLeaf of [1, 7, 8, 16, 22, 23]) {
+      const pruned = await verifyExport(makeExport(entries, [16, 23], firstLeaf), trusted);
+      expect(pruned).toMatchObject({ isValid: true, firstLeaf, size: 23, root: whole.root });
+    }
+    expect(await verifyExport(makeExport([], []), trusted)).toMatchObject({ isValid: true, size: 0 });
+  });
+
+  it('catches 10,000 random tamperings: flipped, dropped, moved, doubled, cut off, added, replaced', async () => {
+    const place = fc.nat({ max: good.length - 1 });
+    const tampering = fc.oneof(
+      fc.record({ kind: fc.constant('flip' as const), line: place, at: fc.nat(), bit: fc.nat({ max: 6 }) }),
+      fc.record({ kind: fc.constant('drop' as const), line: place, count: fc.integer({ min: 1, max: 5 }) }),
+      fc.record({ kind: fc.constant('move' as const), line: place, to: place }),
+      fc.record({ kind: fc.constant('double' as const), line: place }),
+      fc.record({ kind: fc.constant('cut' as const), line: place, at: fc.nat() }),
+      fc.record({ kind: fc.constant('add' as const), line: place, entry: fc.nat({ max: 30 }) }),
+      fc.record({ kind: fc.constant('replace' as const), line: place, by: place }),
+    );
+    let done = 0;
+    await fc.assert(
+      fc.asyncProperty(tampering, async (how) => {
+        const lines = [...good];
+        const line = lines[how.line] ?? '';
+        if (how.kind === 'flip') {
+          const at = how.at % line.length;
+          const flipped = String.fromCharCode(line.charCodeAt(at) ^ (1 << how.bit));
+          lines[how.line] = `${line.slice(0, at)}${flipped}${line.slice(at + 1)}`;
+        } else if (how.kind === 'drop') lines.splice(how.line, how.count);
+        else if (how.kind === 'move') lines.splice(how.to, 0, ...lines.splice(how.line, 1));
+        else if (how.kind === 'double') lines.splice(how.line, 0, line);
+        else if (how.kind === 'cut')
+          lines.splice(how.line, lines.length, line.slice(0, how.at % line.length));
+        else if (how.kind === 'add')
+          lines.splice(how.line, 0, `{"leaf":${how.line - 1},"entry":${entryOf(how.entry)}}`);
+        else lines[how.line] = lines[how.by] ?? '';
+        const isSame = lines.join('\n') === good.join('\n');
+        expect((await verifyExport(lines, trusted)).isValid).toBe(isSame);
+        if (!isSame) done++;
+      }),
+      { numRuns: 11_000 },
+    );
+    expect(done).toBeGreaterThan(10_000);
+  }, 120_000);
+
+  it('catches a history that somebody else signed, unless nobody is to be trusted in particular', async () => {
+    const forged = makeExport([...entries.slice(0, 5), entryOf(99), ...entries.slice(6)], [23], 0, stranger);
+    expect((await verifyExport(forged, trusted)).problems[0]).toContain('not one to trust');
+    expect(await verifyExport(forged)).toMatchObject({
+      isValid: true,
+      keys: [{ id: stranger.id, trusted: false }],
+    });
+  });
+
+  it('catches a fork or a shortening by the holder of the key, for whoever knows an earlier head', async () => {
+    const { root } = await verifyExport(makeExport(entries.slice(0, 11), [11]), trusted);
+    const witness = [{ size: 11, root: root ?? '' }];
+    expect((await verifyExport(good, trusted, witness)).isValid).toBe(true);
+    const forked = makeExport([...entries.slice(0, 3), entryOf(99), ...entries.slice(4)], [4, 11, 23]);
+    expect((await verifyExport(forked, trusted)).isValid).toBe(true);
+    expect((await verifyExport(forked, trusted, witness)).problems[0]).toContain('forked');
+    const short = makeExport(entries.slice(0, 7), [7]);
+    expect((await verifyExport(short, trusted, witness)).problems[0]).toContain('cut off');
+  });
+
+  it('says what is wrong, and where', async () => {
+    const problems = async (lines: readonly string[]) => (await verifyExport(lines, trusted)).problems;
+    expect(await problems([])).toEqual(['line 1: there is no header']);
+    expect(await problems(['hello'])).toEqual([
+      'line 1: this is no header of an export',
+      'line 2: there is no header',
+    ]);
+    expect(await problems(good.slice(0, -1))).toEqual([
+      `line ${good.length}: the export breaks off: its seal is missing`,
+    ]);
+    const uncovered = makeExport(entries, [4, 11]);
+    expect(await problems(uncovered)).toEqual([
+      `line ${uncovered.length + 1}: the last entries are not covered by a tree head`,
+    ]);
+    expect((await problems([...good.slice(0, 3), ...good.slice(4)]))[0]).toBe(
+      'line 4: entry 2 should stand here',
+    );
+    expect(await problems([...good, ''])).toEqual([]);
+    expect((await problems([...good, 'more']))[0]).toContain('after the seal');
+  });
+
+  it('does not take another tenant’s entry for its own', async () => {
+    const other = [JSON.stringify({ tenant_id: 'other', n: 0 })];
+    expect((await verifyExport(makeExport(other, [1]), trusted)).problems[0]).toContain(
+      'not one of this tenant',
+    );
+  });
+});
