@@ -258,6 +258,20 @@ describe('the invoice', () => {
   });
 });
 
+describe('lists', () => {
+  it('take no cursor that they did not give out', async () => {
+    const cursor = Buffer.from('2026-01-01T00:00:00.000Z|1 or 1').toString('base64url');
+    for (const list of ['prices', 'discounts', 'adjustments', 'invoices', 'reconciliations']) {
+      const reply = await as('north', 'GET', `/api/v1/costs/${list}?cursor=${cursor}`);
+      expect({ list, status: reply.status }).toEqual({ list, status: 422 });
+    }
+    const first = await as('north', 'GET', '/api/v1/costs/prices?limit=1');
+    expect(first.json.prices).toHaveLength(1);
+    const next = await as('north', 'GET', `/api/v1/costs/prices?limit=1&cursor=${first.json.next_cursor}`);
+    expect(next.json).toMatchObject({ prices: [], next_cursor: null });
+  });
+});
+
 describe('reconciliation', () => {
   const exported = (rows: any[], extra = 0) => {
     const start = Math.floor(Date.parse(`${new Date().toISOString().slice(0, 10)}T00:00:00Z`) / 1000);

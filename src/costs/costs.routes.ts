@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { problemResponses, type Routes } from '../platform/api.ts';
-import { nextCursor, pageOf } from '../platform/page.ts';
+import { nextCursor } from '../platform/page.ts';
 import { ledgerQuery, ledgerRowView, summaryQuery, summaryView } from './costs.schema.ts';
 import type { Costs } from './costs.service.ts';
 import { usdFromNano } from './money.ts';
+import { pageOfUuids } from './page-of-uuids.ts';
 
 type Row = Awaited<ReturnType<Costs['calls']>>[number];
 type Summary = Awaited<ReturnType<Costs['summary']>>;
@@ -45,7 +46,7 @@ export function costsRoutes(costs: Pick<Costs, 'summary' | 'calls'>): Routes {
       },
       async (request) => {
         const rows = await costs.calls(request.principal, {
-          ...pageOf(request.query),
+          ...pageOfUuids(request.query),
           correlationId: request.query.correlation_id ?? null,
           earlierAttempts: request.query.attempts === 'all',
         });

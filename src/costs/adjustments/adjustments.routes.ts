@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { problemResponses, type Routes } from '../../platform/api.ts';
-import { nextCursor, pageOf } from '../../platform/page.ts';
+import { nextCursor } from '../../platform/page.ts';
 import { usdFromNano } from '../money.ts';
+import { pageOfUuids } from '../page-of-uuids.ts';
 import {
   adjustmentBody,
   adjustmentQuery,
@@ -57,7 +58,7 @@ export function adjustmentsRoutes(adjustments: Adjustments): Routes {
       async (request) => {
         const { query } = request;
         const rows = await adjustments.page(request.principal, {
-          ...pageOf(query),
+          ...pageOfUuids(query),
           kind: query.kind ?? null,
           batchId: query.batch_id ?? null,
         });

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { problemResponses, type Routes } from '../../platform/api.ts';
-import { nextCursor, pageOf } from '../../platform/page.ts';
+import { nextCursor } from '../../platform/page.ts';
 import { usdFromNano } from '../money.ts';
+import { pageOfUuids } from '../page-of-uuids.ts';
 import { invoiceCsv } from './invoice-csv.ts';
 import { type InvoiceLine, usdFromCents } from './invoice-lines.ts';
 import { invoicePdf } from './invoice-pdf.ts';
@@ -29,7 +30,7 @@ export function invoicesRoutes(invoices: Invoices, fontOf: FontOf, now: () => Da
         },
       },
       async (request) => {
-        const { draft, issued } = await invoices.list(request.principal, pageOf(request.query));
+        const { draft, issued } = await invoices.list(request.principal, pageOfUuids(request.query));
         const cursors = issued.map(({ id, period_start }) => ({ id, created_at: period_start }));
         return {
           invoices: [...(draft ? [draft] : []), ...issued.map(issuedHead)].map(showHead),

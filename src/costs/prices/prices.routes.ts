@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type Api, problemResponses, type Routes } from '../../platform/api.ts';
-import { nextCursor, pageOf } from '../../platform/page.ts';
+import { nextCursor } from '../../platform/page.ts';
+import { pageOfUuids } from '../page-of-uuids.ts';
 import type { PricedTarget } from '../price-catalogue.ts';
 import {
   discountBody,
@@ -86,7 +87,7 @@ function overrideRoutes(api: Api, prices: Prices, effectiveFor: EffectiveFor): v
     },
     async (request) => {
       const { query, principal } = request;
-      const rows = await prices.overrides(principal, filterOf(query), pageOf(query));
+      const rows = await prices.overrides(principal, filterOf(query), pageOfUuids(query));
       return {
         prices: rows.map(showOverride),
         next_cursor: nextCursor(rows, query.limit),
@@ -156,7 +157,7 @@ function discountRoutes(api: Api, prices: Prices): void {
     },
     async (request) => {
       const { query } = request;
-      const rows = await prices.discounts(request.principal, filterOf(query), pageOf(query));
+      const rows = await prices.discounts(request.principal, filterOf(query), pageOfUuids(query));
       return { discounts: rows.map(showDiscount), next_cursor: nextCursor(rows, query.limit) };
     },
   );

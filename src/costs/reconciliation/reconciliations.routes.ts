@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { type FastifyRequest, problemResponses, type Routes } from '../../platform/api.ts';
 import { AppError } from '../../platform/errors.ts';
-import { nextCursor, pageOf } from '../../platform/page.ts';
+import { nextCursor } from '../../platform/page.ts';
+import { pageOfUuids } from '../page-of-uuids.ts';
 import { readJsonExport } from './json-export.ts';
 import { maxExportBytes, readExport } from './read-export.ts';
 import {
@@ -58,7 +59,7 @@ export function reconciliationsRoutes(reconciliations: Reconciliations): Routes 
         },
       },
       async (request) => {
-        const rows = await reconciliations.page(request.principal, pageOf(request.query));
+        const rows = await reconciliations.page(request.principal, pageOfUuids(request.query));
         return { reconciliations: rows.map(showHead), next_cursor: nextCursor(rows, request.query.limit) };
       },
     );
