@@ -22,6 +22,7 @@ import {
   type RateDemand,
   type WindowDemand,
 } from './counters.ts';
+import { createRecentIds } from './recent-ids.ts';
 import { blankView, roomAtMs, roomIn, viewWindow } from './sliding-window.ts';
 import { levelNow, millionths, msUntilLevel } from './token-bucket.ts';
 
@@ -381,22 +382,4 @@ function holds(demand: Demand): boolean {
   return (
     demand.kind === 'concurrent' || demand.kind === 'budget' || (demand.kind === 'window' && demand.reserved)
   );
-}
-
-/** The last so many ids. */
-function createRecentIds(atMost: number) {
-  const ids = new Set<string>();
-  const ring: string[] = [];
-  let at = 0;
-  return {
-    has: (id: string): boolean => ids.has(id),
-    add(id: string): void {
-      if (ids.has(id)) return;
-      const old = ring[at];
-      if (old !== undefined) ids.delete(old);
-      ring[at] = id;
-      at = (at + 1) % atMost;
-      ids.add(id);
-    },
-  };
 }
