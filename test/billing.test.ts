@@ -8,8 +8,11 @@ let simulator: Simulator;
 let server: RunningServer;
 const keys: Record<string, string> = {};
 
+/** As the tenant's admin; what invoices are made of is set by an owner who names the tenant. */
 const as = (who: string, method: string, path: string, body?: unknown) =>
-  call(server.url, keys[who] ?? '', method, path, body);
+  method !== 'GET' && /\/costs\/(prices|discounts|adjustments)/.test(path)
+    ? server.call(method, path, body, { 'x-tenant-id': who })
+    : call(server.url, keys[who] ?? '', method, path, body);
 
 beforeAll(async () => {
   simulator = createSimulator({ seed: 5 });
@@ -59,6 +62,15 @@ const nano = (usd: string) => BigInt(usd.replace('.', ''));
 const today = () => ({
   from: `${month()}-01T00:00:00Z`,
   to: new Date(Date.now() + 3_600_000).toISOString(),
+});
+
+describe('what invoices are made of', () => {
+  it('is nothing that a tenant’s own admin sets', async () => {
+    for (const path of ['prices', 'discounts', 'adjustments', 'adjustments/reprice']) {
+      const reply = await call(server.url, keys.north ?? '', 'POST', `/api/v1/costs/${path}`, {});
+      expect({ path, status: reply.status }).toEqual({ path, status: 403 });
+    }
+  });
 });
 
 describe('prices of one’s own', () => {

@@ -14,6 +14,7 @@ export const permissions = [
   'routes:manage',
   'costs:read',
   'costs:manage',
+  'billing:manage',
   'limits:read',
   'limits:manage',
   'notifications:manage',

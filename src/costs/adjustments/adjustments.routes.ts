@@ -18,7 +18,7 @@ export function adjustmentsRoutes(adjustments: Adjustments): Routes {
     api.post(
       '/costs/adjustments',
       {
-        config: { access: { permission: 'costs:manage' } },
+        config: { access: { permission: 'billing:manage' } },
         schema: {
           tags: ['Costs'],
           summary: 'Credit or correct what the tenant is charged',
@@ -69,7 +69,7 @@ export function adjustmentsRoutes(adjustments: Adjustments): Routes {
     api.post(
       '/costs/adjustments/reprice',
       {
-        config: { access: { permission: 'costs:manage' } },
+        config: { access: { permission: 'billing:manage' } },
         schema: {
           tags: ['Costs'],
           summary:

@@ -44,7 +44,7 @@ function overrideRoutes(api: Api, prices: Prices, effectiveFor: EffectiveFor): v
   api.post(
     '/costs/prices',
     {
-      config: { access: { permission: 'costs:manage' } },
+      config: { access: { permission: 'billing:manage' } },
       schema: {
         tags: ['Costs'],
         summary:
@@ -99,7 +99,7 @@ function overrideRoutes(api: Api, prices: Prices, effectiveFor: EffectiveFor): v
   api.delete(
     '/costs/prices/:id',
     {
-      config: { access: { permission: 'costs:manage' } },
+      config: { access: { permission: 'billing:manage' } },
       schema: {
         tags: ['Costs'],
         summary: 'Withdraw a price that was set; what was charged by it stays until it is repriced',
@@ -118,7 +118,7 @@ function discountRoutes(api: Api, prices: Prices): void {
   api.post(
     '/costs/discounts',
     {
-      config: { access: { permission: 'costs:manage' } },
+      config: { access: { permission: 'billing:manage' } },
       schema: {
         tags: ['Costs'],
         summary:
@@ -165,7 +165,7 @@ function discountRoutes(api: Api, prices: Prices): void {
   api.delete(
     '/costs/discounts/:id',
     {
-      config: { access: { permission: 'costs:manage' } },
+      config: { access: { permission: 'billing:manage' } },
       schema: {
         tags: ['Costs'],
         summary: 'Withdraw a discount; what was charged with it stays until it is repriced',
