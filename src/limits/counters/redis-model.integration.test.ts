@@ -1,10 +1,10 @@
 import { Redis } from 'ioredis';
+import { Registry } from 'prom-client';
 import { afterAll, beforeAll, describe, it } from 'vitest';
 import { checkAgainstModel, type EngineFactory } from '../../../test/harness/counters/check-against-model.ts';
 import { redisIsInstalled, redisMissing, startRedis, type TestRedis } from '../../../test/harness/redis.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { createLog } from '../../platform/log.ts';
-import { createMetrics } from '../../platform/metrics.ts';
 import type { RedisLink } from '../../platform/redis.ts';
 import { createMemoryCounters } from './memory-counters.ts';
 import { createRedisCounters } from './redis-counters.ts';
@@ -38,7 +38,7 @@ const factory: EngineFactory = (time) => {
         local: createMemoryCounters({ clock, writer }),
         clock,
         log,
-        metrics: createMetrics(),
+        metrics: new Registry(),
         instances: () => 1,
         policy: { rates: 'closed', spend: 'closed' },
         now: time.now,
