@@ -7,6 +7,7 @@ import {
   createAccess,
   createAccessStore,
   platformPrincipal,
+  roleRoutes,
 } from './access/index.ts';
 import {
   auditRoutes,
@@ -444,6 +445,7 @@ export async function compose(
     modelRoutes: [gateway.routes],
     platformRoutes: [
       accessRoutes(access, config.region),
+      roleRoutes(access.roles),
       limitsRoutes(limits),
       rateLimitsRoutes({ limits, counters, clock }),
       notificationRoutes(notifier),

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { roles } from './permissions.ts';
+import { roleName } from './roles/roles.schema.ts';
 
 export const tenantBody = z.object({
   name: z.string().trim().min(1).max(200),
@@ -28,7 +28,9 @@ const label = z.string().trim().min(1).max(200);
 
 export const keyBody = z.object({
   name: label,
-  role: z.enum(roles).default('analyst'),
+  role: roleName
+    .default('analyst')
+    .describe("viewer, analyst, operator, admin, owner, or a role of the tenant's own"),
   groups: z.array(label).max(100).default([]),
   scopes: z
     .array(label)
@@ -46,7 +48,7 @@ export const keyView = z.object({
   id: z.string(),
   tenant_id: z.string(),
   name: z.string(),
-  role: z.enum(roles),
+  role: z.string(),
   groups: z.array(z.string()),
   scopes: z.array(z.string()),
   internal: z.boolean(),

@@ -6,8 +6,11 @@ import type { Page, PageCursor } from '../platform/page.ts';
 import type { Random } from '../platform/random.ts';
 import { type AccessStore, type KeyRow, signInKeyMaker, type TenantRow } from './access.store.ts';
 import { hashKey, isWellFormedKey, type NewKey, newApiKey } from './api-key.ts';
-import { effectivePermissions, isScope, permissionsOfRole } from './permissions.ts';
+import { isScope, permissionsOfRole } from './permissions.ts';
 import { type Principal, type Region, readerTokensOf, type TenantFacts, type Tier } from './principal.ts';
+import { refuseGrantBeyond } from './roles/delegation.ts';
+import { createRoles } from './roles/roles.service.ts';
+import { unknownRole } from './roles/roles.store.ts';
 import { createSignIn } from './sign-in.ts';
 import { createAccessSnapshot } from './snapshot.ts';
 import { changedTenant, refusePast, type TenantChange } from './tenant-change.ts';
@@ -123,6 +126,15 @@ export function createAccess(deps: AccessDependencies) {
 
   return {
     signIn: signIn.byPassword,
+
+    /** What a role means in a tenant; undefined when there is none of that name. */
+    role: snapshot.roles.find,
+    roles: createRoles({
+      store: store.roles,
+      clock,
+      newId: deps.newId,
+      changed: (id) => snapshot.apply(`custom_roles:${id}`),
+    }),
 
     async start(): Promise<void> {
       await snapshot.reload();
@@ -242,7 +254,9 @@ export function createAccess(deps: AccessDependencies) {
           errors: [{ path: 'internal', message: 'needs the role owner' }],
         });
       }
-      refuseEscalation(principal, given);
+      const role = snapshot.roles.find(principal.tenantId, given.role);
+      if (!role) throw unknownRole(given.role);
+      refuseGrantBeyond(principal, { ...given, role });
       return addKey(principal, given, `key:${principal.keyId}`);
     },
 
@@ -316,19 +330,4 @@ export function platformPrincipal(tenant: TenantFacts): Principal {
     actsInNamedTenant: true,
     internal: true,
   });
-}
-
-/** Nobody grants more than they hold: not a higher role, and from a scoped key only what its scopes cover. */
-function refuseEscalation(principal: Principal, given: NewKey): void {
-  const wanted = [...effectivePermissions(given.role, given.scopes)];
-  const beyond = wanted.find((permission) => !principal.permissions.has(permission));
-  const higherRole = given.role === 'owner' && principal.role !== 'owner';
-  if (beyond !== undefined || higherRole) {
-    throw new AppError(
-      'forbidden',
-      higherRole
-        ? 'Only an owner can make an owner.'
-        : `A key cannot hold ${beyond}, which yours does not. Choose a lower role or name scopes.`,
-    );
-  }
 }

@@ -2,8 +2,8 @@ import { type ColumnType, type Insertable, type Selectable, sql, type Updateable
 import type { Database, DatabaseScope } from '../platform/database/database.ts';
 import { AppError } from '../platform/errors.ts';
 import type { LimitFigures } from '../platform/limits-settings.ts';
-import type { Role } from './permissions.ts';
 import type { Region, TenantFacts, Tier } from './principal.ts';
+import { createRolesStore, refuseUnknownRole } from './roles/roles.store.ts';
 
 type TenantTable = {
   id: string;
@@ -25,7 +25,7 @@ type KeyTable = {
   tenant_id: string;
   name: string;
   key_hash: Buffer;
-  role: Role;
+  role: string;
   groups: string[];
   scopes: string[];
   user_id: string | null;
@@ -41,7 +41,7 @@ type UserTable = {
   id: string;
   tenant_id: string;
   email: string;
-  role: Role;
+  role: string;
   groups: string[];
   password_hash: string | null;
   failed_sign_ins: number;
@@ -75,6 +75,8 @@ export function createAccessStore(database: Database) {
     .where((eb) => eb.or([eb('expires_at', 'is', null), eb('expires_at', '>', sql<Date>`now()`)]));
 
   return {
+    roles: createRolesStore(database),
+
     allTenants: () => platform.selectFrom('tenants').selectAll().execute(),
     allLiveKeys: () => live.execute(),
     tenantById: (id: string) =>
@@ -126,9 +128,11 @@ export function createAccessStore(database: Database) {
     },
 
     insertKey: (scope: DatabaseScope, row: KeyRow): Promise<void> =>
-      database.inTenant(scope, async (tx) => {
-        await tx.withTables<AccessTables>().insertInto('api_keys').values(row).execute();
-      }),
+      database
+        .inTenant(scope, async (tx) => {
+          await tx.withTables<AccessTables>().insertInto('api_keys').values(row).execute();
+        })
+        .catch(refuseUnknownRole(row.role)),
 
     keys: (scope: DatabaseScope, limit: number, after: { createdAt: Date; id: string } | null) =>
       database.inTenant(scope, (tx) => {

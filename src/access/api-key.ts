@@ -1,12 +1,11 @@
 import { hash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import type { Random } from '../platform/random.ts';
-import type { Role } from './permissions.ts';
 
 /** What a key is asked to be. */
 export interface NewKey {
   readonly name: string;
-  readonly role: Role;
+  readonly role: string;
   readonly groups: readonly string[];
   readonly scopes: readonly string[];
   readonly userId: string | null;

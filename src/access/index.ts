@@ -12,6 +12,7 @@ export {
   permissionsOfRole,
   type Role,
   roles,
+  within,
 } from './permissions.ts';
 export {
   allDocumentsToken,
@@ -23,5 +24,10 @@ export {
   type TenantLimits,
   type Tier,
 } from './principal.ts';
+export { type Grant, refuseGrantBeyond } from './roles/delegation.ts';
+export { grantablePermissions, type RoleFacts } from './roles/role-facts.ts';
+export { roleRoutes } from './roles/roles.routes.ts';
+export { roleName } from './roles/roles.schema.ts';
+export { refuseUnknownRole, unknownRole } from './roles/roles.store.ts';
 export type { RouteAccess } from './route-declaration.ts';
 export { refusePast, type TenantChange } from './tenant-change.ts';

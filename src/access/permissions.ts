@@ -20,6 +20,7 @@ export const permissions = [
   'notifications:manage',
   'cache:manage',
   'keys:manage',
+  'roles:manage',
   'metrics:read',
   'health:read',
   'audit:read',
@@ -49,6 +50,7 @@ const admin: readonly Permission[] = [
   'notifications:manage',
   'cache:manage',
   'keys:manage',
+  'roles:manage',
   'audit:read',
   'audit:export',
 ];
@@ -72,9 +74,13 @@ export function isScope(scope: string): boolean {
  * @returns what the key may do: the role's permissions that a scope covers.
  */
 export function effectivePermissions(role: Role, scopes: readonly string[]): ReadonlySet<Permission> {
-  const ofRole = permissionsOfRole[role];
-  if (scopes.length === 0) return new Set(ofRole);
-  return new Set(ofRole.filter((permission) => scopes.some((scope) => covers(scope, permission))));
+  return new Set(within(permissionsOfRole[role], scopes));
+}
+
+/** @returns those of a role's permissions that a scope covers; without scopes, all of them. */
+export function within(ofRole: readonly Permission[], scopes: readonly string[]): readonly Permission[] {
+  if (scopes.length === 0) return ofRole;
+  return ofRole.filter((permission) => scopes.some((scope) => covers(scope, permission)));
 }
 
 function covers(scope: string, permission: Permission): boolean {

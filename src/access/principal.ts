@@ -1,7 +1,8 @@
 import type { DatabaseScope } from '../platform/database/database.ts';
 import { AppError } from '../platform/errors.ts';
 import type { LimitFigures } from '../platform/limits-settings.ts';
-import type { Permission, Role } from './permissions.ts';
+import type { Permission } from './permissions.ts';
+import { builtInRole } from './roles/role-facts.ts';
 
 export type Tier = 'free' | 'starter' | 'professional' | 'enterprise';
 export type Region = 'eu' | 'us' | 'apac';
@@ -35,7 +36,8 @@ export interface Principal extends DatabaseScope {
   readonly keyId: string;
   /** The user whom the key belongs to; a key of its own (an application's) has none. */
   readonly userId: string | null;
-  readonly role: Role;
+  /** A built-in role, or one of the tenant's own. */
+  readonly role: string;
   readonly groups: readonly string[];
   readonly permissions: ReadonlySet<Permission>;
   /** An owner who named a tenant with `X-Tenant-Id`; without it an owner's settings are the platform's. */
@@ -56,7 +58,7 @@ export const allDocumentsToken = 'all:documents';
 
 /** The tokens a caller reads documents as; a document's readers hold the same form. */
 export function readerTokensOf(caller: {
-  role: Role;
+  role: string;
   groups: readonly string[];
   userId: string | null;
   keyId: string;
@@ -67,6 +69,6 @@ export function readerTokensOf(caller: {
     `user:${caller.keyId}`,
   ];
   if (caller.userId) tokens.push(`user:${caller.userId}`);
-  if (caller.role === 'admin' || caller.role === 'owner') tokens.push(allDocumentsToken);
+  if (builtInRole(caller.role)?.readsAllDocuments) tokens.push(allDocumentsToken);
   return Object.freeze(tokens);
 }

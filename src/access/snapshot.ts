@@ -2,17 +2,20 @@ import { AppError } from '../platform/errors.ts';
 import type { Log } from '../platform/log.ts';
 import type { AccessStore, KeyRow, TenantRow } from './access.store.ts';
 import { tenantFacts } from './access.store.ts';
-import { effectivePermissions } from './permissions.ts';
+import { within } from './permissions.ts';
 import { type Principal, readerTokensOf, type TenantFacts } from './principal.ts';
+import { createRoleBook, type RoleBook } from './roles/role-book.ts';
+import type { RoleFacts } from './roles/role-facts.ts';
 
 interface KnownKey {
   readonly hash: string;
   readonly expiresAtMs: number;
+  readonly row: KeyRow;
   readonly principal: Principal;
 }
 
 /**
- * Tenants and keys in memory, so that verifying a warm key is one hash and one map look-up (ACC-4). Changes arrive by
+ * Tenants, their roles and keys in memory, so that verifying a warm key is one hash and one map look-up (ACC-4). Changes arrive by
  * notification, one row at a time; after a gap everything is read again.
  */
 export interface AccessSnapshot {
@@ -20,8 +23,10 @@ export interface AccessSnapshot {
   principalOf(hash: string, nowMs: number): Principal | undefined;
   /** @param idOrSlug as an owner writes it in `X-Tenant-Id`. */
   tenant(idOrSlug: string): TenantFacts | undefined;
+  /** What roles mean. */
+  readonly roles: Pick<RoleBook, 'find' | 'roleOf'>;
   reload(): Promise<void>;
-  /** @param change `api_keys:<id>` or `tenants:<id>`, as the trigger says it. */
+  /** @param change `api_keys:<id>`, `custom_roles:<id>` or `tenants:<id>`, as the trigger says it. */
   apply(change: string): Promise<void>;
   /**
    * Looks for a key made on another instance an instant ago. Takes its turn with the changes, so that a key revoked
@@ -39,6 +44,7 @@ export function createAccessSnapshot(store: AccessStore, log: Log): AccessSnapsh
   let tenantsBySlug = new Map<string, TenantFacts>();
   let keysByHash = new Map<string, KnownKey>();
   let keysById = new Map<string, KnownKey>();
+  const roles = createRoleBook();
   // A reload that was overtaken by a newer change must not put the old state back, so they run one after another.
   let last: Promise<void> = Promise.resolve();
   let waitingLookUps = 0;
@@ -67,7 +73,8 @@ export function createAccessSnapshot(store: AccessStore, log: Log): AccessSnapsh
     const known = {
       hash: row.key_hash.toString('hex'),
       expiresAtMs: row.expires_at?.getTime() ?? Number.POSITIVE_INFINITY,
-      principal: principalOfKey(row, tenant),
+      row,
+      principal: principalOfKey(row, tenant, roles.roleOf(row.tenant_id, row.role)),
     };
     keysById.set(row.id, known);
     keysByHash.set(known.hash, known);
@@ -79,7 +86,12 @@ export function createAccessSnapshot(store: AccessStore, log: Log): AccessSnapsh
   };
 
   const reload = async () => {
-    const [tenants, keys] = await Promise.all([store.allTenants(), store.allLiveKeys()]);
+    const [tenants, keys, rolesOfAll] = await Promise.all([
+      store.allTenants(),
+      store.allLiveKeys(),
+      store.roles.all(),
+    ]);
+    roles.replace(rolesOfAll);
     tenantsById = new Map();
     tenantsBySlug = new Map();
     keysByHash = new Map();
@@ -88,9 +100,22 @@ export function createAccessSnapshot(store: AccessStore, log: Log): AccessSnapsh
     for (const row of keys) setKey(row);
   };
 
+  /** Keys hold what their role means, so those of a role that changed are made again. */
+  const applyRole = async (id: string) => {
+    const row = await store.roles.oneOfAll(id);
+    const gone = row ? undefined : roles.forget(id);
+    if (row) roles.set(row);
+    const changed = row ? { tenantId: row.tenant_id, name: row.name } : gone;
+    if (!changed) return;
+    for (const { row: key } of [...keysById.values()]) {
+      if (key.tenant_id === changed.tenantId && key.role === changed.name) setKey(key);
+    }
+  };
+
   const apply = async (change: string) => {
     const [table, id] = change.split(':');
     if (!id) return;
+    if (table === 'custom_roles') return applyRole(id);
     if (table === 'api_keys') {
       const row = await store.liveKeyById(id);
       if (row) setKey(row);
@@ -104,6 +129,7 @@ export function createAccessSnapshot(store: AccessStore, log: Log): AccessSnapsh
   return {
     principalOf,
     tenant: (idOrSlug) => tenantsById.get(idOrSlug.toLowerCase()) ?? tenantsBySlug.get(idOrSlug),
+    roles,
     reload: () => inOrder(reload),
     apply: (change) =>
       inOrder(() =>
@@ -134,16 +160,16 @@ export function createAccessSnapshot(store: AccessStore, log: Log): AccessSnapsh
   };
 }
 
-function principalOfKey(row: KeyRow, tenant: TenantFacts): Principal {
-  const caller = { role: row.role, groups: row.groups, userId: row.user_id, keyId: row.id };
+function principalOfKey(row: KeyRow, tenant: TenantFacts, role: RoleFacts): Principal {
+  const caller = { role: role.name, groups: row.groups, userId: row.user_id, keyId: row.id };
   return Object.freeze({
     tenant,
     tenantId: tenant.id,
     keyId: row.id,
     userId: row.user_id,
-    role: row.role,
+    role: role.name,
     groups: Object.freeze([...row.groups]),
-    permissions: effectivePermissions(row.role, row.scopes),
+    permissions: new Set(within(role.permissions, row.scopes)),
     readerTokens: readerTokensOf(caller),
     actsInNamedTenant: false,
     internal: row.internal,

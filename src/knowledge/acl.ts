@@ -1,8 +1,6 @@
-import type { Role } from '../access/index.ts';
-
 /** Who may read a document. All three empty: everyone in the tenant. */
 export interface Acl {
-  readonly roles: readonly Role[];
+  readonly roles: readonly string[];
   readonly groups: readonly string[];
   readonly users: readonly string[];
 }
@@ -21,5 +19,5 @@ export function readersOf(acl: Acl): string[] {
 export function aclOf(readers: readonly string[]): Acl {
   const named = (kind: string) =>
     readers.filter((token) => token.startsWith(`${kind}:`)).map((token) => token.slice(kind.length + 1));
-  return { roles: named('role') as Role[], groups: named('group'), users: named('user') };
+  return { roles: named('role'), groups: named('group'), users: named('user') };
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { roles } from '../access/index.ts';
+import { roleName } from '../access/index.ts';
 import { pageQuery } from '../platform/page.ts';
 import { documentStatuses } from './knowledge-tables.ts';
 
@@ -20,7 +20,7 @@ const metadata = z
 
 export const aclBody = z
   .object({
-    roles: z.array(z.enum(roles)).max(roles.length).default([]),
+    roles: z.array(roleName).max(100).default([]),
     groups: z.array(label(200)).max(100).default([]),
     users: z.array(label(200)).max(100).default([]),
   })
@@ -102,7 +102,7 @@ export const documentView = z.object({
   chunk_count: z.number().int().nullable(),
   metadata: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
   acl: z.object({
-    roles: z.array(z.enum(roles)),
+    roles: z.array(z.string()),
     groups: z.array(z.string()),
     users: z.array(z.string()),
   }),
