@@ -175,12 +175,27 @@ function understand(error: unknown): AppError {
   // secure-json-parse and the URL parser throw plain errors that carry a status.
   if (statusCode === 400)
     return new AppError('bad_request', message ?? 'The request is malformed.', { cause: error });
+  if (typeof code === 'string' && notStorable.has(code)) {
+    const detail =
+      'A text holds the character U+0000, or half of a character, which cannot be stored. Leave it out.';
+    return new AppError('invalid', detail, { cause: error });
+  }
+  if (code === cancelledByTimeout) {
+    const detail =
+      'The database took longer over this than it may. Ask for less at once, or try again later.';
+    return new AppError('dependency_down', detail, { cause: error, retryAfterSeconds: databaseBackSeconds });
+  }
   if (isLoss(error)) {
     const detail = 'The database does not answer just now. Try again shortly.';
     return new AppError('dependency_down', detail, { cause: error, retryAfterSeconds: databaseBackSeconds });
   }
   return new AppError('internal', 'internal error', { cause: error });
 }
+
+/** PostgreSQL's codes for text that JSON can write and it cannot keep: in a value, and in a value of jsonb. */
+const notStorable: ReadonlySet<string> = new Set(['22021', '22P05']);
+/** Its code for a statement that was stopped, which here means by its timeout. */
+const cancelledByTimeout = '57014';
 
 /** The embedded server is back within a second or two; a managed one that fails over takes longer. */
 const databaseBackSeconds = 2;

@@ -37,6 +37,11 @@ const routes: Routes = (api) => {
   api.get('/lost', { config: { access: { permission: 'queries:run' } } }, async () => {
     throw Object.assign(new Error('terminating connection due to administrator command'), { code: '57P01' });
   });
+  for (const code of ['22021', '22P05', '57014']) {
+    api.get(`/database/${code}`, { config: { access: { permission: 'queries:run' } } }, async () => {
+      throw Object.assign(new Error('the inside of the database'), { code });
+    });
+  }
   api.get('/busy', { config: { access: { permission: 'queries:run' } } }, async () => {
     throw new AppError('overloaded', 'Too much at once.', { retryAfterSeconds: 7 });
   });
@@ -166,6 +171,19 @@ describe('the HTTP server', () => {
     expect(reply.headers['retry-after']).toBe('2');
     expect(reply.json()).toMatchObject({ code: 'dependency_down' });
     expect(reply.body).not.toContain('terminating');
+  });
+
+  it('tells a caller whose text no database can keep, and one whose question takes too long', async () => {
+    const ask = (code: string) =>
+      http.api.inject({ method: 'GET', url: `/api/v1/database/${code}`, headers: key });
+    for (const code of ['22021', '22P05']) {
+      const refused = await ask(code);
+      expect(refused.statusCode).toBe(422);
+      expect(refused.json().detail).toContain('U+0000');
+    }
+    const slow = await ask('57014');
+    expect([slow.statusCode, slow.headers['retry-after']]).toEqual([503, '2']);
+    expect(slow.body).not.toContain('inside');
   });
 
   it('says when to try again', async () => {
