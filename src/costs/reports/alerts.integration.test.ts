@@ -11,7 +11,7 @@ import { createLog } from '../../platform/log.ts';
 import { systemRandom } from '../../platform/random.ts';
 import { type Alerts, createAlerts } from './alerts.service.ts';
 import { createAlertsStore } from './alerts.store.ts';
-import { createReportStore } from './report.store.ts';
+import { createReportStore, type ReportStore } from './report.store.ts';
 import { createRollupStore } from './rollup.store.ts';
 
 const newId = createIds(systemClock, systemRandom);
@@ -32,16 +32,20 @@ beforeAll(async () => {
   writer = new pg.Client({ connectionString: test.url });
   await writer.connect();
   await insertTestPrice(writer);
+  alerts = alertsOn(createReportStore(test.database));
+});
+
+function alertsOn(reports: ReportStore): Alerts {
   const clock = { now: () => now };
-  alerts = createAlerts({
+  return createAlerts({
     store: createAlertsStore(test.database),
-    reports: createReportStore(test.database),
+    reports,
     notify: createNotify({ clock, newId }),
     clock,
     newId,
     log: createLog('silent'),
   });
-});
+}
 afterAll(async () => {
   await writer.end();
   await test.drop();
@@ -146,6 +150,23 @@ describe('a budget', () => {
     expect(await lookAtAll()).toMatchObject([{ severity: 'critical', subject: `budget:${budget}` }]);
   });
 
+  it('is looked at again when it is changed while its tenant is looked at', async () => {
+    const id = await addBudget('tenant', null, 10n);
+    await spend();
+    while ((await createRollupStore(test.database).rollUp(1_000)) === 'more');
+    const reports = createReportStore(test.database);
+    await alertsOn({
+      ...reports,
+      async spent(...given) {
+        await sql`update budgets set limit_nano_usd = ${String(usd)}::bigint, updated_at = ${now}
+          where id = ${id}`.execute(test.database.platform);
+        return reports.spent(...given);
+      },
+    }).lookAtDue();
+    expect(await alerts.list(acme, listing)).toEqual([]);
+    expect((await lookAtAll()).map(({ severity }) => severity)).toEqual(['critical']);
+  });
+
   it('alerts when the month is likely to pass it, before it does', async () => {
     const budget = await addBudget('tenant', null, 100n);
     for (let day = 1; day <= 19; day++) {
@@ -197,6 +218,20 @@ describe('a model without a price', () => {
 });
 
 describe('alerts', () => {
+  it('are looked for in every tenant of a round, however many there are and however busy', async () => {
+    const { platform } = test.database;
+    await sql`insert into tenants (id, slug, name, tier, region, status, created_at, updated_at)
+      select gen_random_uuid(), 'many-' || i, 'Many', 'starter', 'eu', 'active', now(), now()
+      from generate_series(1, 210) i`.execute(platform);
+    await sql`insert into cost_alert_checks (tenant_id, due_since) select id, now() from tenants`.execute(
+      platform,
+    );
+    await alerts.lookAtDue();
+    const { rows } = await sql`select tenant_id from cost_alert_checks`.execute(platform);
+    await sql`delete from tenants where slug like 'many-%'`.execute(platform);
+    expect(rows).toEqual([]);
+  });
+
   it('are written by two instances at once as one', async () => {
     await addBudget('tenant', null, 1n);
     await spend();

@@ -22,7 +22,7 @@ export interface AlertsDependencies {
 
 export type Alerts = ReturnType<typeof createAlerts>;
 
-/** Of one round; the others come next. */
+/** Read at once; a round goes on until it has been with all. */
 const tenantsAtOnce = 200;
 
 export function createAlerts({ store, reports, notify, clock, newId, log }: AlertsDependencies) {
@@ -35,18 +35,23 @@ export function createAlerts({ store, reports, notify, clock, newId, log }: Aler
   }
 
   return {
-    /** Looks at the tenants with something new; what cannot be looked at now is due again the next time. */
-    async lookAtDue(): Promise<void> {
-      for (const due of await store.due(tenantsAtOnce)) {
-        try {
-          await look(due);
-        } catch (error) {
-          log.warn(
-            { err: error, tenant: due.tenantId },
-            'the cost alerts of a tenant could not be looked at',
+    /**
+     * Looks at all tenants with something new, each once, in the order of their ids: busy ones become due again all the
+     * time, so going by when they did would leave some out for ever. What cannot be looked at now is due the next time.
+     * @param signal ends the round between two tenants.
+     */
+    async lookAtDue(signal?: AbortSignal): Promise<void> {
+      let last: string | null = null;
+      do {
+        const page: DueTenant[] = await store.due(last, tenantsAtOnce);
+        for (const due of page) {
+          if (signal?.aborted) return;
+          await look(due).catch((err) =>
+            log.warn({ err, tenant: due.tenantId }, 'the cost alerts of a tenant could not be looked at'),
           );
         }
-      }
+        last = page.length === tenantsAtOnce ? (page.at(-1)?.tenantId ?? null) : null;
+      } while (last !== null);
     },
 
     list: (

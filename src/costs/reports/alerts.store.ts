@@ -27,18 +27,22 @@ export interface DueTenant {
 
 export type AlertsStore = ReturnType<typeof createAlertsStore>;
 
+/** Longer than it takes to commit a change, and than the clocks of instances are apart. */
+const changedJustNowMs = 10_000;
+
 const columns = sql.raw(
   'id, kind, severity, subject, dedupe_key, title, text, data, created_at, acknowledged_by, acknowledged_at',
 );
 
 export function createAlertsStore(database: Pick<Database, 'inTenant' | 'platform'>) {
   return {
-    /** Tenants with rows or budgets that are newer than their alerts, those that wait longest first. */
-    async due(limit: number): Promise<DueTenant[]> {
+    /** Tenants with rows or budgets that are newer than their alerts, in the order of their ids. */
+    async due(afterTenantId: string | null, limit: number): Promise<DueTenant[]> {
+      const later = afterTenantId === null ? sql`` : sql`where tenant_id > ${afterTenantId}`;
       const { rows } = await sql<DueTenant>`select tenant_id as "tenantId", time_zone as "timeZone",
           due_since::text as "dueSince"
-        from cost_alert_checks join tenants on tenants.id = tenant_id
-        order by due_since limit ${limit}`.execute(database.platform);
+        from cost_alert_checks join tenants on tenants.id = tenant_id ${later}
+        order by tenant_id limit ${limit}`.execute(database.platform);
       return rows;
     },
 
@@ -52,7 +56,8 @@ export function createAlertsStore(database: Pick<Database, 'inTenant' | 'platfor
 
     /**
      * Writes alerts that are news, calls back for each in the same transaction, and notes that the tenant was looked at,
-     * unless it became due again meanwhile.
+     * unless it became due again meanwhile. A changed budget does not say so where the tenant was due already, so one that
+     * was changed just now may have been read as it was before, and is looked at once more.
      */
     raise: (
       due: DueTenant,
@@ -76,7 +81,10 @@ export function createAlertsStore(database: Pick<Database, 'inTenant' | 'platfor
           await raised(tx, alert);
         }
         await sql`delete from cost_alert_checks
-          where tenant_id = ${due.tenantId} and due_since = ${due.dueSince}::timestamptz`.execute(tx);
+          where tenant_id = ${due.tenantId} and due_since = ${due.dueSince}::timestamptz
+            and not exists (select from budgets where updated_at > ${new Date(at.getTime() - changedJustNowMs)})`.execute(
+          tx,
+        );
         return news;
       }),
 

@@ -65,7 +65,10 @@ export function createReportJobs({ rollups, alerts, clock, log }: ReportJobsDepe
 
   return {
     start(): void {
-      running = Promise.all([begin(), every(lookEveryMs, 'looking for cost alerts', alerts.lookAtDue)]);
+      running = Promise.all([
+        begin(),
+        every(lookEveryMs, 'looking for cost alerts', () => alerts.lookAtDue(stopping.signal)),
+      ]);
     },
     /** Resolves when the batch under way is over; what is left is taken at the next start. */
     async stop(): Promise<void> {
