@@ -3,6 +3,7 @@ import pg from 'pg';
 import type { Log } from '../log.ts';
 import type { RequestContext } from '../request-context.ts';
 import { expectLosses } from './expect-losses.ts';
+import { createJoinedTransactions, type JoinedTransaction, joining } from './joined-transaction.ts';
 import { OnBehalfDialect } from './on-behalf.ts';
 
 /** Who a transaction is for; it decides what row-level security lets through. */
@@ -30,6 +31,13 @@ export interface Database {
    * Never for something a caller of one tenant asked for.
    */
   readonly platform: Kysely<unknown>;
+  /**
+   * Begins a transaction in which whatever is done within its `run`, by `inTenant` and by `platform`, takes part. It holds
+   * a connection until it is committed or rolled back, which is the caller's to do.
+   */
+  begin(): Promise<JoinedTransaction>;
+  /** Work that takes part in no joined transaction: what lasts even when that is rolled back. */
+  apart<T>(work: () => T): T;
   /** One round trip as the application role. @throws when the server does not answer. */
   ping(): Promise<{ version: string; latencyMs: number }>;
   poolState(): { total: number; idle: number; waiting: number };
@@ -61,6 +69,8 @@ export interface DatabaseSettings {
 const acquisitionTimeoutMs = 30_000;
 /** Snapshots, the ledger's writer and jobs need few connections: they work in batches. */
 const platformPoolMax = 6;
+/** Transactions that requests with an idempotency key hold from beginning to end; more of them wait. */
+const joinedPoolMax = 8;
 
 export function createDatabase(settings: DatabaseSettings): Database {
   const { log } = settings;
@@ -96,13 +106,24 @@ export function createDatabase(settings: DatabaseSettings): Database {
     dialect: new PostgresDialect({ pool: applicationPool }),
   });
   const onBehalf = () => settings.context?.current() ?? '';
+  const joinedPool = pool(
+    joinedPoolMax,
+    0,
+    `${timeout} -c idle_in_transaction_session_timeout=60000`,
+    'gatehouse joined',
+  );
+  const joined = createJoinedTransactions(new PostgresDialect({ pool: joinedPool }));
   const platform = new KyselyDatabase<unknown>({
-    dialect: new OnBehalfDialect({ pool: platformPool }, onBehalf),
+    dialect: joining(new OnBehalfDialect({ pool: platformPool }, onBehalf), joined),
   });
 
   return {
     platform,
+    begin: () => joined.begin(onBehalf()),
+    apart: joined.apart,
     inTenant: (scope, work, reading) => {
+      const around = joined.current();
+      if (around !== null) return around.inTransaction(settingsOf(scope), work);
       const transaction = application.transaction();
       const isolated = reading === undefined ? transaction : transaction.setIsolationLevel('repeatable read');
       return isolated.execute(async (tx) => {
@@ -123,10 +144,16 @@ export function createDatabase(settings: DatabaseSettings): Database {
       waiting: applicationPool.waitingCount,
     }),
     async stop() {
-      await Promise.all([application.destroy(), platform.destroy()]);
+      await Promise.all([application.destroy(), platform.destroy(), joined.stop()]);
     },
   };
 }
+
+const settingsOf = ({ tenantId, readerTokens }: DatabaseScope) => ({
+  role: applicationRole,
+  tenantId,
+  readerTokens: JSON.stringify(readerTokens),
+});
 
 /** Settings that last for this transaction only, so nothing of one caller is left for the next (`is_local`). */
 async function enter(tx: Tx, scope: DatabaseScope, onBehalf: string): Promise<void> {
