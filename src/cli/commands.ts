@@ -172,7 +172,7 @@ export const commands: readonly Command[] = [
     },
     examples: [
       'gatehouse audit verify ./audit.jsonl',
-      'gatehouse audit verify ./audit.jsonl --trust-key 0123456789abcdef0123456789abcdef --witness ./head.json',
+      'gatehouse audit verify ./audit.jsonl --witness ./head.json --json',
     ],
     exits: { 1: 'the export does not hold' },
     run: async (values, [path = ''], context) =>
