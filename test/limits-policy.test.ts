@@ -91,6 +91,8 @@ describe('a tenant’s limits', () => {
     [{ limits_expire_at: 'tomorrow' }, 'limits_expire_at'],
     [{ time_zone: 'Mars/Olympus' }, 'time_zone'],
     [{ time_zone: '+02:00' }, 'time_zone'],
+    [{ time_zone: 'IST' }, 'time_zone'],
+    [{ time_zone: 'US/Pacific-New' }, 'time_zone'],
     [{ tier: 'gold' }, 'tier'],
     [{ slug: 'elsewhere' }, 'body'],
   ])('cannot be %j, and then nothing is saved', async (wrong, path) => {

@@ -26,10 +26,11 @@ export const eachOfItsOwn = '*';
 export const rulesAtMost = 200;
 
 /**
- * The subject as it is compared: addresses in one spelling, IPv6 by its first 64 bits.
+ * The subject as it is compared: addresses in one spelling, IPv6 by its first 64 bits, users' ids in small letters.
  * @throws AppError `invalid` for what is no address.
  */
 export function subjectOf(scope: RuleScope, given: string): string {
+  if (scope === 'user') return given.toLowerCase();
   if (scope !== 'ip' || given === eachOfItsOwn) return given;
   const address = ipAddressOf(given.endsWith('::/64') ? given.slice(0, -'/64'.length) : given);
   if (address !== null) return address.network;
@@ -47,7 +48,7 @@ export function ruleFigures(scope: RuleScope, figures: SomeFigures): SomeFigures
   const { queries_per_second: perSecond, burst } = figures;
   if (scope === 'ip' && figures.tokens_per_day !== undefined) {
     throw refuse(
-      'tokens_per_day',
+      'limits.tokens_per_day',
       'cannot be limited by address: tokens belong to a user, key, route or model',
     );
   }

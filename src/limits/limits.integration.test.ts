@@ -110,6 +110,16 @@ describe('a tenant’s own figures', () => {
     expect(anew.ownExpireAt).toBeNull();
   });
 
+  it('are in a time zone that the database computes with', async () => {
+    await expect(here.limits.changeTenant('acme', { timeZone: 'US/Pacific-New' })).rejects.toMatchObject({
+      code: 'invalid',
+      errors: [{ path: 'time_zone' }],
+    });
+    expect((await here.limits.changeTenant('acme', { timeZone: 'Asia/Kolkata' })).row.time_zone).toBe(
+      'Asia/Kolkata',
+    );
+  });
+
   it('cannot end in the past', async () => {
     const limitsExpireAt = new Date(Date.now() - 1);
     await expect(
@@ -203,6 +213,16 @@ describe('rules', () => {
       code: 'invalid',
       errors: [{ path: 'subject' }],
     });
+  });
+
+  it('are of users and keys that are there', async () => {
+    for (const scope of ['user', 'key'] as const) {
+      await expect(
+        here.limits.createRule(here.principal('other'), { ...given, scope, subject: newId() }),
+      ).rejects.toMatchObject({ code: 'invalid', errors: [{ path: 'subject' }] });
+      const each = await here.limits.createRule(here.principal('other'), { ...given, scope, subject: '*' });
+      await here.limits.deleteRule(here.principal('other'), each.id);
+    }
   });
 
   it('are not more than so many, however many are made at once', async () => {

@@ -1,3 +1,4 @@
+import { Temporal } from 'temporal-polyfill';
 import { z } from 'zod';
 import { tenantView } from '../access/index.ts';
 import {
@@ -49,7 +50,7 @@ export const tierView = z.object({
 const moment = z.iso.datetime({ offset: true });
 
 /**
- * Names that both PostgreSQL and JavaScript know. Offsets such as +02:00 are no names, and PostgreSQL reads them the other
+ * Names that JavaScript knows; whether PostgreSQL does is asked before one is stored. Offsets such as +02:00 are no names, and PostgreSQL reads them the other
  * way round.
  */
 const timeZone = z
@@ -134,9 +135,10 @@ export const ruleView = z.object({
   updated_at: z.string(),
 });
 
+/** Intl takes abbreviations besides, such as IST, which PostgreSQL takes for another zone and Temporal for none. */
 function isTimeZone(name: string): boolean {
   try {
-    new Intl.DateTimeFormat('en', { timeZone: name });
+    Temporal.Instant.fromEpochMilliseconds(0).toZonedDateTimeISO(name);
     return true;
   } catch {
     return false;

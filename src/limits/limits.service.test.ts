@@ -59,6 +59,7 @@ async function limitsWith(rules: LimitRule[] = [], config: LimitsConfig = defaul
     allRules: async () => rules,
     rulesOf: async () => rules,
     changeTier: unused,
+    knowsTimeZone: unused,
     rules: unused,
     addRule: unused,
     changeRule: unused,

@@ -9,7 +9,7 @@ import {
   tenantFacts,
 } from '../access/index.ts';
 import type { Clock } from '../platform/clock.ts';
-import { notFound } from '../platform/errors.ts';
+import { AppError, notFound } from '../platform/errors.ts';
 import { isUuid, type NewId } from '../platform/ids.ts';
 import { type LimitFigures, type LimitsConfig, tierNames } from '../platform/limits-settings.ts';
 import type { Log } from '../platform/log.ts';
@@ -138,8 +138,13 @@ export function createLimits(deps: LimitsDependencies) {
       limited(await deps.access.tenantFor(principal, idOrSlug)),
 
     /** @throws AppError `not_found`, `invalid`. */
-    changeTenant: async (idOrSlug: string, change: TenantChange): Promise<LimitedTenant> =>
-      limited(await deps.access.changeTenant(idOrSlug, change)),
+    async changeTenant(idOrSlug: string, change: TenantChange): Promise<LimitedTenant> {
+      if (change.timeZone !== undefined && !(await store.knowsTimeZone(change.timeZone))) {
+        const message = 'is a time zone that the database does not know; take one such as Europe/Berlin';
+        throw new AppError('invalid', `time_zone ${message}.`, { errors: [{ path: 'time_zone', message }] });
+      }
+      return limited(await deps.access.changeTenant(idOrSlug, change));
+    },
 
     tiers: (): TierView[] =>
       tierNames.map((tier) => ({

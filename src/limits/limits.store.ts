@@ -1,10 +1,10 @@
 import { type ColumnType, type Selectable, sql } from 'kysely';
 import type { Tier } from '../access/index.ts';
-import type { Database, DatabaseScope } from '../platform/database/database.ts';
+import type { Database, DatabaseScope, Tx } from '../platform/database/database.ts';
 import { AppError } from '../platform/errors.ts';
 import type { Page, PageCursor } from '../platform/page.ts';
 import type { SomeFigures } from './limit-figures.ts';
-import { type LimitRule, type RuleScope, rulesAtMost } from './limit-rules.ts';
+import { eachOfItsOwn, type LimitRule, type RuleScope, rulesAtMost } from './limit-rules.ts';
 
 type Figures = ColumnType<SomeFigures, string, string>;
 
@@ -22,6 +22,9 @@ type Tables = {
     updated_at: Date;
   };
 };
+
+/** PostgreSQL's code for, among others, a time zone that it does not know. */
+const invalidParameter = '22023';
 
 export type LimitsStore = ReturnType<typeof createLimitsStore>;
 
@@ -59,6 +62,17 @@ export function createLimitsStore(database: Database) {
           .execute();
       }),
 
+    /** Whether the database can compute in that time zone: reports of days are made there. */
+    async knowsTimeZone(name: string): Promise<boolean> {
+      try {
+        await sql`select now() at time zone ${name}::text`.execute(platform);
+        return true;
+      } catch (error) {
+        if ((error as { code?: string }).code === invalidParameter) return false;
+        throw error;
+      }
+    },
+
     async allRules(): Promise<LimitRule[]> {
       const rows = await platform.selectFrom('limit_rules').selectAll().orderBy('id').execute();
       return rows.map(ruleOf);
@@ -80,13 +94,14 @@ export function createLimitsStore(database: Database) {
         return rows.map(ruleOf);
       }),
 
-    /** @throws AppError `conflict` where there is such a rule already, or there are too many. */
+    /** @throws AppError `conflict` where there is such a rule already, or there are too many; `invalid` without its subject. */
     addRule: (scope: DatabaseScope, rule: LimitRule): Promise<void> =>
       database.inTenant(scope, async (untyped) => {
         const tx = untyped.withTables<Tables>();
         await sql`select pg_advisory_xact_lock(hashtextextended(${`limit rules ${rule.tenantId}`}, 0))`.execute(
           tx,
         );
+        await refuseStrangers(untyped, rule);
         const { count } = await tx
           .selectFrom('limit_rules')
           .select((eb) => eb.fn.countAll<bigint>().as('count'))
@@ -136,6 +151,16 @@ export function createLimitsStore(database: Database) {
         return (await rules.executeTakeFirst()).numDeletedRows > 0n;
       }),
   };
+}
+
+/** A limit of a user or key that is not there would look like one that holds. @throws AppError `invalid`. */
+async function refuseStrangers(tx: Tx, { scope, subject }: LimitRule): Promise<void> {
+  if ((scope !== 'user' && scope !== 'key') || subject === eachOfItsOwn) return;
+  const table = scope === 'user' ? 'users' : 'api_keys';
+  const { rows } = await sql`select 1 from ${sql.table(table)} where id::text = ${subject}`.execute(tx);
+  if (rows.length > 0) return;
+  const message = `there is no such ${scope} in this tenant; give its id, or * for each one of its own`;
+  throw new AppError('invalid', `subject: ${message}.`, { errors: [{ path: 'subject', message }] });
 }
 
 function ruleOf(row: Selectable<Tables['limit_rules']>): LimitRule {
