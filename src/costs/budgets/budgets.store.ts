@@ -34,6 +34,9 @@ export interface SpentByWriters {
   readonly base: bigint;
 }
 
+/** About two seconds for each million rows where none of them is in memory; without its sum no call may be made at all. */
+const longestSumMs = 120_000;
+
 export type BudgetsStore = ReturnType<typeof createBudgetsStore>;
 
 /** SQL of budgets, and the ledger's sums that they are compared with. */
@@ -141,6 +144,7 @@ export function createBudgetsStore(database: Database) {
       writers: { readonly own: string; readonly upTo: number; readonly living: readonly string[] },
     ): Promise<SpentByWriters> =>
       database.inTenant({ tenantId: budget.tenantId, readerTokens: [] }, async (tx) => {
+        await sql`set local statement_timeout = ${sql.lit(longestSumMs)}`.execute(tx);
         const { rows } = await sql<SpentByWriters>`select
             coalesce(sum(cost_nano_usd) filter (where writer = ${writers.own} and writer_seq <= ${writers.upTo}), 0)::bigint
               as own,

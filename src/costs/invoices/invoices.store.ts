@@ -103,7 +103,10 @@ export function createInvoicesStore(database: Database) {
 
     /** What an invoice of that month would say now. */
     draft: (scope: DatabaseScope, month: BillingMonth): Promise<InvoiceSums> =>
-      database.inTenant(scope, async (tx) => sumsOf(await itemsOf(tx, scope.tenantId, month))),
+      database.inTenant(scope, async (tx) => {
+        await patient(tx);
+        return sumsOf(await itemsOf(tx, scope.tenantId, month));
+      }),
 
     /**
      * Writes the invoice of a month, from one snapshot of the database, with the adjustments that it asks for.
@@ -125,6 +128,7 @@ export function createInvoicesStore(database: Database) {
           .transaction()
           .setIsolationLevel('repeatable read')
           .execute(async (tx) => {
+            await patient(tx);
             const { lines, exactNanoUsd, totalCents } = sumsOf(await itemsOf(tx, tenant.id, month));
             await sql`insert into invoices (id, tenant_id, number, month, time_zone, period_start, period_end,
                 tenant_name, tenant_slug, exact_nano_usd, total_cents, lines, issued_at)
@@ -145,6 +149,10 @@ export function createInvoicesStore(database: Database) {
 }
 
 const uniqueViolation = '23505';
+
+/** About two seconds for each million rows of the month, and invoices are of tenants that have many. */
+const longestReadMs = 300_000;
+const patient = (db: Reader) => sql`set local statement_timeout = ${sql.lit(longestReadMs)}`.execute(db);
 
 /** Adjustments that count for no later time than the month, and that no invoice asked for yet. */
 function openAdjustments(tenantId: string, month: BillingMonth) {
