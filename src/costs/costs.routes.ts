@@ -9,6 +9,13 @@ import { pageOfUuids } from './page-of-uuids.ts';
 type Row = Awaited<ReturnType<Costs['calls']>>[number];
 type Summary = Awaited<ReturnType<Costs['summary']>>;
 
+/** Version 2 of it has filters, and keeps apart what belongs together. */
+const ledgerDeprecation = {
+  since: '2026-11-21',
+  sunset: '2027-11-21',
+  successor: '/api/v2/costs/ledger',
+} as const;
+
 export function costsRoutes(costs: Pick<Costs, 'summary' | 'calls'>): Routes {
   return (api) => {
     api.get(
@@ -33,7 +40,7 @@ export function costsRoutes(costs: Pick<Costs, 'summary' | 'calls'>): Routes {
     api.get(
       '/costs/ledger',
       {
-        config: { access: { permission: 'costs:read' } },
+        config: { access: { permission: 'costs:read' }, deprecated: ledgerDeprecation },
         schema: {
           tags: ['Costs'],
           summary: "List the tenant's model calls, newest first",

@@ -168,6 +168,22 @@ export function createCosts(deps: CostsDependencies) {
       return { from, to, ...(await store.sums(scope, from, to)) };
     },
 
+    /**
+     * A page of the tenant's calls of a span of time, newest first, that fit the filter.
+     * @param given bounds in time as `summary` takes them; default: this month.
+     * @throws AppError `invalid` when `to` is not after `from`, or they are more than 366 days apart.
+     */
+    async callsWithin(
+      scope: DatabaseScope & { readonly tenant: { readonly timeZone: string } },
+      given: { from: string | undefined; to: string | undefined },
+      page: Parameters<LedgerStore['page']>[1],
+    ) {
+      const { from, to } = reportPeriod(given, scope.tenant.timeZone, clock.now());
+      await flush();
+      const rows = await store.page(scope, { ...page, filter: { ...page.filter, from, to } });
+      return { from, to, rows };
+    },
+
     /** A page of the tenant's calls, newest first; with each of their attempts, if so wished. */
     async calls(
       scope: DatabaseScope,

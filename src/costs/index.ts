@@ -13,6 +13,7 @@ export { type Charge, type Costs, createCosts, type EndedCall, type RecordedRow 
 export { estimateTokens, estimateTokensOfBytes } from './estimate-tokens.ts';
 export { createLedgerStore } from './ledger.store.ts';
 export type { CallStatus, Operation } from './ledger-entry.ts';
+export { ledgerV2Routes } from './ledger-v2.routes.ts';
 export { nanoPerUsd, usdFromNano } from './money.ts';
 export { createPriceCatalogue, type PriceCatalogue, type PricedTarget } from './price-catalogue.ts';
 export { type CostReports, createCostReports } from './reports/index.ts';

@@ -47,6 +47,21 @@ export interface LedgerRow {
   readonly first_token_ms: number | null;
 }
 
+/** Which calls a list is of; what is absent does not matter. */
+export interface LedgerFilter {
+  readonly from?: Date | undefined;
+  readonly to?: Date | undefined;
+  readonly keyId?: string | undefined;
+  readonly userId?: string | undefined;
+  readonly route?: string | undefined;
+  readonly provider?: string | undefined;
+  readonly model?: string | undefined;
+  readonly promptId?: string | undefined;
+  readonly tag?: string | undefined;
+  readonly status?: string | undefined;
+  readonly pricing?: string | undefined;
+}
+
 export type LedgerStore = ReturnType<typeof createLedgerStore>;
 
 const columns = `id, tenant_id, at, correlation_id, key_id, user_id, operation, dialect, route, provider, model,
@@ -103,6 +118,7 @@ export function createLedgerStore(database: Database) {
         after: PageCursor | null;
         correlationId: string | null;
         earlierAttempts: boolean;
+        filter?: LedgerFilter;
       },
     ): Promise<LedgerRow[]> =>
       database.inTenant(scope, async (tx) => {
@@ -111,10 +127,28 @@ export function createLedgerStore(database: Database) {
         const shown = page.earlierAttempts ? sql`true` : sql`final`;
         const { rows } = await sql<LedgerRow>`select ${sql.raw(columns)}, ${sql.raw(attemptColumns)}, final,
             prompt_id, tags, at as created_at
-          from ledger where ${shown} ${after} ${correlated} order by at desc, id desc limit ${page.limit}`.execute(
+          from ledger where ${shown} ${after} ${correlated} ${filtered(page.filter ?? {})} order by at desc, id desc limit ${page.limit}`.execute(
           tx,
         );
         return rows;
       }),
   };
+}
+
+function filtered(filter: LedgerFilter) {
+  const { from, to, keyId, userId, route, provider, model, promptId, tag, status, pricing } = filter;
+  const parts = [
+    from ? sql`and at >= ${from}` : null,
+    to ? sql`and at < ${to}` : null,
+    keyId ? sql`and key_id = ${keyId}` : null,
+    userId ? sql`and user_id = ${userId}` : null,
+    route ? sql`and route = ${route}` : null,
+    provider ? sql`and provider = ${provider}` : null,
+    model ? sql`and model = ${model}` : null,
+    promptId ? sql`and prompt_id = ${promptId}` : null,
+    tag ? sql`and ${tag} = any (tags)` : null,
+    status ? sql`and status = ${status}` : null,
+    pricing ? sql`and pricing_state = ${pricing}` : null,
+  ].filter((part) => part !== null);
+  return parts.length === 0 ? sql`` : sql.join(parts, sql` `);
 }
