@@ -28,6 +28,7 @@ import {
   createLedgerStore,
   createPriceCatalogue,
   estimateTokens,
+  ledgerV2Routes,
 } from './costs/index.ts';
 import { type Caller, createGateway, wayTo } from './gateway/index.ts';
 import { createAuditTrail, createHttp, type HttpServer, problemOf, streamError } from './http/index.ts';
@@ -461,6 +462,7 @@ export async function compose(
       auditRoutes(audit),
       healthDetailRoutes(health, version),
     ],
+    versionRoutes: { 2: [ledgerV2Routes(costs)] },
   });
 
   return {

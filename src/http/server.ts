@@ -20,6 +20,9 @@ import { sendError } from './error-reply.ts';
 import { errorTable } from './error-table.ts';
 import { createRequestLimits, type RequestLimitsDependencies } from './request-limits.ts';
 import { createRequestMetrics } from './request-metrics.ts';
+import { documentRoutes, versionListRoutes } from './versioning.routes.ts';
+import { createVersioning } from './versioning.ts';
+import type { ApiVersion } from './versions.ts';
 
 export interface HttpDependencies {
   readonly access: Pick<Access, 'authenticate'>;
@@ -35,6 +38,10 @@ export interface HttpDependencies {
   readonly auditTrail?: AuditTrail;
   /** Mounted under /api/v1. */
   readonly platformRoutes: readonly Routes[];
+  /** What later versions have of their own: mounted under /api/v2 and so on. */
+  readonly versionRoutes?: Readonly<Record<string, readonly Routes[]>>;
+  /** Default: those of `versions.ts`. */
+  readonly apiVersions?: readonly ApiVersion[];
   /** Mounted under /v1: the model dialects. */
   readonly modelRoutes: readonly Routes[];
   /** Mounted at the root: health and metrics. */
@@ -78,6 +85,7 @@ export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
   const requestLimits = createRequestLimits({ ...deps.limits, newId: deps.newId });
   const clientAddress = createClientAddress(deps.trustedProxies ?? []);
   const requestLog = withoutRedaction(log);
+  const versioning = createVersioning(deps.apiVersions);
   const routes: DeclaredRoute[] = [];
   const startedAt = Symbol('startedAt');
 
@@ -90,6 +98,7 @@ export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
     keepAliveTimeout: 75_000,
     routerOptions: { maxParamLength: 500 },
     genReqId: (raw) => correlationIdOf(raw.headers, deps.newId),
+    rewriteUrl: versioning.rewrite,
     return503OnClosing: true,
     // Requests that Node could not even parse never reach a hook.
     clientErrorHandler: (_error, socket) => {
@@ -114,6 +123,7 @@ export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
       throw new Error(`${String(route.method)} ${route.url} declares no permission (config.access).`);
     }
     for (const method of [route.method].flat()) routes.push({ method, url: route.url, access, limits });
+    versioning.declared(route);
   });
 
   api.addHook('onRequest', (request, reply, done) => {
@@ -125,7 +135,9 @@ export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
     requestMetrics.started();
     done();
   });
+  api.addHook('onRequest', versioning.mark);
   api.addHook('onRequest', authenticationHook(deps.access, requestLimits));
+  api.addHook('onRequest', versioning.check);
 
   if (deps.auditTrail) api.addHook('preHandler', deps.auditTrail.follow);
 
@@ -178,7 +190,7 @@ export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
     sendError(
       new AppError(
         'not_found',
-        `There is nothing at ${request.method} ${request.url.split('?')[0]}. See /docs.`,
+        `There is nothing at ${request.method} ${request.originalUrl.split('?')[0]}. See /docs.`,
       ),
       request,
       reply,
@@ -202,8 +214,10 @@ export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
     routePrefix: '/docs',
     // Nothing is fetched from elsewhere: the script is served from here, and the fonts are the system's.
     configuration: {
-      url: '/api/v1/openapi.json',
-      title: 'Gatehouse API',
+      // The newest version first: it is the one to begin with.
+      sources: versioning.versions
+        .map(({ version }) => ({ title: `Version ${version}`, url: `/api/v${version}/openapi.json` }))
+        .reverse(),
       withDefaultFonts: false,
       telemetry: false,
       hideClientButton: true,
@@ -215,7 +229,11 @@ export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
 
   mount(api, '', [entranceRoute, ...deps.rootRoutes]);
   mount(api, '/v1', deps.modelRoutes);
-  mount(api, '/api/v1', [openApiRoute, ...deps.platformRoutes], takeFiles);
+  mount(api, '/api', [versionListRoutes(versioning)]);
+  for (const { version } of versioning.versions) {
+    const own = version === '1' ? deps.platformRoutes : (deps.versionRoutes?.[version] ?? []);
+    mount(api, `/api/v${version}`, [documentRoutes(versioning, version), ...own], takeFiles);
+  }
   await api.ready();
 
   return {
@@ -250,7 +268,8 @@ const withPermission: typeof jsonSchemaTransform = (operation) => {
   const { schema, url } = jsonSchemaTransform(operation);
   const access = operation.route.config?.access;
   const said = access && 'permission' in access ? { 'x-permission': access.permission } : { security: [] };
-  return { schema: { ...schema, ...said }, url };
+  const deprecated = operation.route.config?.deprecated ? { deprecated: true } : {};
+  return { schema: { ...schema, ...said, ...deprecated }, url };
 };
 
 const documentation = {
@@ -270,19 +289,6 @@ const entranceRoute: Routes = (api) => {
       schema: { hide: true },
     },
     async (_request, reply) => reply.redirect('/docs/'),
-  );
-};
-
-const openApiRoute: Routes = (api) => {
-  api.get(
-    '/openapi.json',
-    {
-      config: {
-        access: { public: 'The description of the interface holds no data; clients are generated from it.' },
-      },
-      schema: { hide: true },
-    },
-    async (_request, reply) => reply.type('application/json').send(JSON.stringify(api.swagger())),
   );
 };
 
