@@ -4,7 +4,7 @@ import type { Principal } from '../access/index.ts';
 import { problemResponses, type Routes } from '../platform/api.ts';
 import type { DatabaseScope } from '../platform/database/database.ts';
 import { AppError } from '../platform/errors.ts';
-import { nextCursor, pageOf } from '../platform/page.ts';
+import { nextCursor, pageOfUuids } from '../platform/page.ts';
 import {
   consistencyQuery,
   consistencyView,
@@ -54,7 +54,7 @@ export function auditRoutes(audit: Audit): Routes {
             from: from === undefined ? undefined : new Date(from),
             to: to === undefined ? undefined : new Date(to),
           },
-          pageOf(request.query),
+          pageOfUuids(request.query),
         );
         return { entries: rows.map(showEntry), next_cursor: nextCursor(rows, limit) };
       },

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { showTenant } from '../access/index.ts';
 import { problemResponses, type Routes } from '../platform/api.ts';
 import { figuresFrom } from '../platform/limits-settings.ts';
-import { nextCursor, pageOf, pageQuery } from '../platform/page.ts';
+import { nextCursor, pageOfUuids, pageQuery } from '../platform/page.ts';
 import type { FigureName, SomeFigures } from './limit-figures.ts';
 import type { LimitRule } from './limit-rules.ts';
 import {
@@ -122,7 +122,7 @@ function ruleRoutes(limits: Limits): Routes {
         },
       },
       async (request) => {
-        const rules = await limits.rules(request.principal, pageOf(request.query));
+        const rules = await limits.rules(request.principal, pageOfUuids(request.query));
         const cursors = rules.map(({ createdAt, id }) => ({ created_at: createdAt, id }));
         return { rules: rules.map(showRule), next_cursor: nextCursor(cursors, request.query.limit) };
       },

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { problemResponses, type Routes } from '../platform/api.ts';
-import { nextCursor, pageOf, pageQuery } from '../platform/page.ts';
+import { nextCursor, pageOfUuids, pageQuery } from '../platform/page.ts';
 import {
   channelBody,
   channelChangeBody,
@@ -59,7 +59,7 @@ export function channelRoutes(notifier: Notifier): Routes {
         },
       },
       async (request) => {
-        const rows = await notifier.channels(request.principal, pageOf(request.query));
+        const rows = await notifier.channels(request.principal, pageOfUuids(request.query));
         return { channels: rows.map(showChannel), next_cursor: nextCursor(rows, request.query.limit) };
       },
     );

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { problemResponses, type Routes } from '../platform/api.ts';
-import { nextCursor, pageOf } from '../platform/page.ts';
+import { nextCursor, pageOfUuids } from '../platform/page.ts';
 import { deliveriesQuery, deliveryView } from './notifications.schema.ts';
 import type { Notifier } from './notifications.service.ts';
 import { showDelivery } from './wire-form.ts';
@@ -29,7 +29,7 @@ export function deliveryRoutes(notifier: Notifier): Routes {
         const rows = await notifier.deliveries(
           request.principal,
           { channelId: channel_id ?? null, state: state ?? null, eventKind: event_kind ?? null },
-          pageOf(request.query),
+          pageOfUuids(request.query),
         );
         return { deliveries: rows.map(showDelivery), next_cursor: nextCursor(rows, limit) };
       },

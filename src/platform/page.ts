@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { AppError } from './errors.ts';
+import { isUuid } from './ids.ts';
 
 /** One page of a list in a stable order. */
 export interface Page<Cursor> {
@@ -24,12 +25,21 @@ export function pageOf(query: z.infer<typeof pageQuery>): Page<PageCursor> {
   if (query.cursor === undefined) return { limit: query.limit, after: null };
   const [time, id] = Buffer.from(query.cursor, 'base64url').toString('utf8').split('|');
   const createdAt = new Date(time ?? '');
-  if (!id || Number.isNaN(createdAt.getTime())) {
-    throw new AppError('invalid', 'The cursor is not one that this list gave out. Start without a cursor.', {
-      errors: [{ path: 'cursor', message: 'not a cursor' }],
-    });
-  }
+  if (!id || Number.isNaN(createdAt.getTime())) throw notACursor();
   return { limit: query.limit, after: { createdAt, id } };
+}
+
+/** The same as `pageOf`, for lists whose ids are UUIDs: the database knows no others. @throws AppError `invalid`. */
+export function pageOfUuids(query: z.infer<typeof pageQuery>): Page<PageCursor> {
+  const page = pageOf(query);
+  if (page.after === null || isUuid(page.after.id)) return page;
+  throw notACursor();
+}
+
+function notACursor(): AppError {
+  return new AppError('invalid', 'The cursor is not one that this list gave out. Start without a cursor.', {
+    errors: [{ path: 'cursor', message: 'not a cursor' }],
+  });
 }
 
 /** The cursor behind the last row of a full page; null on the last page. */

@@ -1,8 +1,6 @@
 import { z } from 'zod';
 import { problemResponses, type Routes } from '../../platform/api.ts';
-import { AppError } from '../../platform/errors.ts';
-import { isUuid } from '../../platform/ids.ts';
-import { nextCursor, pageOf, pageQuery } from '../../platform/page.ts';
+import { nextCursor, pageOfUuids, pageQuery } from '../../platform/page.ts';
 import { roleBody, roleChangeBody, roleList, roleParams, roleView } from './roles.schema.ts';
 import { type Roles, type ShownRole, shownRole } from './roles.service.ts';
 
@@ -23,10 +21,7 @@ export function roleRoutes(roles: Roles): Routes {
         },
       },
       async (request) => {
-        const page = pageOf(request.query);
-        if (page.after && !isUuid(page.after.id)) {
-          throw new AppError('invalid', 'The cursor is not one of this list. Start without a cursor.');
-        }
+        const page = pageOfUuids(request.query);
         const rows = await roles.page(request.principal, page);
         return {
           built_in: roles.builtIn.map(showRole),

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { problemResponses, type Routes } from '../../platform/api.ts';
-import { nextCursor, pageOf, pageQuery } from '../../platform/page.ts';
+import { nextCursor, pageOfUuids, pageQuery } from '../../platform/page.ts';
 import { usdFromNano } from '../money.ts';
 import { budgetBody, budgetChange, budgetParams, budgetView } from './budgets.schema.ts';
 import type { BudgetState, BudgetsService } from './budgets.service.ts';
@@ -49,7 +49,7 @@ export function budgetsRoutes(budgets: BudgetsService): Routes {
         },
       },
       async (request) => {
-        const states = await budgets.list(request.principal, pageOf(request.query));
+        const states = await budgets.list(request.principal, pageOfUuids(request.query));
         const cursors = states.map(({ budget }) => ({ created_at: budget.createdAt, id: budget.id }));
         return { budgets: states.map(show), next_cursor: nextCursor(cursors, request.query.limit) };
       },

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { problemResponses, type Routes } from '../../platform/api.ts';
-import { nextCursor, pageOf } from '../../platform/page.ts';
+import { nextCursor, pageOfUuids } from '../../platform/page.ts';
 import type { Alerts } from './alerts.service.ts';
 import { alertQuery, alertView } from './reports.schema.ts';
 
@@ -24,7 +24,7 @@ export function alertsRoutes(alerts: Pick<Alerts, 'list' | 'acknowledge'>): Rout
       },
       async ({ principal, query }) => {
         const { kind, state } = query;
-        const rows = await alerts.list(principal, { ...pageOf(query), kind: kind ?? null, state });
+        const rows = await alerts.list(principal, { ...pageOfUuids(query), kind: kind ?? null, state });
         return { alerts: rows.map(showAlert), next_cursor: nextCursor(rows, query.limit) };
       },
     );
