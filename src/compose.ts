@@ -6,6 +6,8 @@ import {
   accessRoutes,
   createAccess,
   createAccessStore,
+  createPeople,
+  peopleRoutes,
   platformPrincipal,
   roleRoutes,
 } from './access/index.ts';
@@ -15,6 +17,7 @@ import {
   createAuditStore,
   createSequencer,
   createSequencerStore,
+  platformLog,
 } from './audit/index.ts';
 import { cacheRoutes, createAnswerStore, createModelAnswers, createRedisLevel } from './cache/index.ts';
 import {
@@ -197,6 +200,32 @@ export async function compose(
     countFailedAuthentication: () => failedAuthentication.inc(),
     countCrossTenantAttempt: () => crossTenant.inc(),
     subscribe: (onChange, onGap) => notifications.subscribe('access_changed', onChange, onGap),
+  });
+
+  const people = createPeople({
+    database,
+    access,
+    secretBox,
+    note: (tenantId, action, userId, details) =>
+      database.apart(() =>
+        audit.note(
+          { tenantId: tenantId ?? platformLog.tenantId, readerTokens: [] },
+          {
+            action,
+            targetType: 'user',
+            targetId: userId,
+            outcome: action === 'sign_in.refused' ? 'denied' : 'done',
+            details,
+          },
+        ),
+      ),
+    countFailedAuthentication: () => failedAuthentication.inc(),
+    subscribe: (onChange, onGap) => notifications.subscribe('sessions_changed', onChange, onGap),
+    publicUrl: config.publicUrl,
+    clock,
+    newId,
+    random,
+    log,
   });
 
   // Notifications
@@ -433,7 +462,10 @@ export async function compose(
   });
 
   const http = await createHttp({
-    access: { authenticate: whileServing(instances, access) },
+    access: {
+      authenticate: whileServing(instances, access.authenticate),
+      authenticateSession: whileServing(instances, people.authenticateSession),
+    },
     limits: { gate: limits.gate, counters, weightOf: limits.weightOf },
     trustedProxies: config.trustedProxies,
     clock,
@@ -446,6 +478,7 @@ export async function compose(
     modelRoutes: [gateway.routes],
     platformRoutes: [
       accessRoutes(access, config.region),
+      peopleRoutes(people),
       roleRoutes(access.roles),
       limitsRoutes(limits),
       rateLimitsRoutes({ limits, counters, clock }),
@@ -481,6 +514,7 @@ export async function compose(
       if ((await knowledge.takePlace()) === 'new') await rm(indexDirectory, { recursive: true, force: true });
       sequencer.start();
       await access.start();
+      await people.start();
       await limits.start();
       await routing.start();
       await billing.start();
@@ -514,6 +548,7 @@ export async function compose(
       await health.stop();
       await sequencer.stop();
       await notifier.stop();
+      await people.stop();
       await access.stop();
       await notifications.stop();
       await instances.stop();
@@ -526,7 +561,10 @@ export async function compose(
 }
 
 /** An instance that may not serve beside another one takes no calls. */
-function whileServing(instances: Instances, { authenticate }: Access): Access['authenticate'] {
+function whileServing<Given extends unknown[], Caller>(
+  instances: Instances,
+  authenticate: (...given: Given) => Caller,
+): (...given: Given) => Caller {
   return (...given) => {
     const problem = instances.problem();
     if (problem !== null) throw new AppError('dependency_down', problem, { retryAfterSeconds: 1 });

@@ -7,6 +7,10 @@ const publicRoutes = [
   'GET /api/v1/openapi.json',
   'GET /health/live',
   'GET /health/ready',
+  'POST /api/v1/auth/invitations/accept',
+  'POST /api/v1/auth/password/reset',
+  'POST /api/v1/auth/sign-in',
+  'POST /api/v1/auth/sign-in/second-factor',
   'POST /api/v1/auth/token',
 ];
 

@@ -174,26 +174,3 @@ describe('tenants', () => {
     await expect(tenantWithKey('taken', 'admin')).rejects.toMatchObject({ code: 'conflict' });
   });
 });
-
-describe('sign-in', () => {
-  it('gives a token for the right password only, and locks after five wrong ones', async () => {
-    const { tenant } = await tenantWithKey('people', 'admin');
-    await here.access.createOwner(tenant, 'owner@localhost', 'a long enough password');
-    const { token } = await here.access.signIn('Owner@localhost', 'a long enough password');
-    expect((await here.access.authenticate(token, undefined)).role).toBe('owner');
-    const refused = { code: 'unauthenticated' };
-    await expect(here.access.signIn('nobody@localhost', 'x')).rejects.toMatchObject(refused);
-    for (let i = 0; i < 5; i++) {
-      await expect(here.access.signIn('owner@localhost', 'wrong')).rejects.toMatchObject(refused);
-    }
-    await expect(here.access.signIn('owner@localhost', 'a long enough password')).rejects.toMatchObject(
-      refused,
-    );
-    clockOffsetMs = 6 * 60_000;
-    try {
-      await here.access.signIn('owner@localhost', 'a long enough password');
-    } finally {
-      clockOffsetMs = 0;
-    }
-  });
-});

@@ -5,10 +5,8 @@ import {
   createdKeyView,
   keyBody,
   keyView,
-  signInBody,
   tenantBody,
   tenantView,
-  tokenView,
 } from './access.schema.ts';
 import type { Access } from './access.service.ts';
 import type { Region } from './principal.ts';
@@ -18,24 +16,6 @@ type KeyRow = Awaited<ReturnType<Access['keyById']>>;
 
 export function accessRoutes(access: Access, defaultRegion: Region): Routes {
   return (api) => {
-    api.post(
-      '/auth/token',
-      {
-        config: { access: { public: 'Whoever signs in has no credential yet.' } },
-        schema: {
-          tags: ['Sign-in'],
-          summary: 'Sign in with a password; the token works wherever an API key does, for an hour',
-          security: [],
-          body: signInBody,
-          response: { 200: tokenView, ...problemResponses },
-        },
-      },
-      async (request) => {
-        const { token, expiresInSeconds } = await access.signIn(request.body.email, request.body.password);
-        return { access_token: token, token_type: 'Bearer' as const, expires_in: expiresInSeconds };
-      },
-    );
-
     api.post(
       '/tenants',
       {

@@ -8,10 +8,10 @@ import { type AccessStore, type KeyRow, signInKeyMaker, type TenantRow } from '.
 import { hashKey, isWellFormedKey, type NewKey, newApiKey } from './api-key.ts';
 import { isScope, permissionsOfRole } from './permissions.ts';
 import { type Principal, type Region, readerTokensOf, type TenantFacts, type Tier } from './principal.ts';
+import { createPasswordHasher } from './people/password-hash.ts';
 import { refuseGrantBeyond } from './roles/delegation.ts';
 import { createRoles } from './roles/roles.service.ts';
 import { unknownRole } from './roles/roles.store.ts';
-import { createSignIn } from './sign-in.ts';
 import { createAccessSnapshot } from './snapshot.ts';
 import { changedTenant, refusePast, type TenantChange } from './tenant-change.ts';
 
@@ -116,16 +116,12 @@ export function createAccess(deps: AccessDependencies) {
     return { row, key: fresh.key };
   };
 
-  const signIn = createSignIn({
-    store,
-    clock,
-    tenant: (id) => snapshot.tenant(id),
-    createKey: (tenant, key, createdBy) => addKey(platformPrincipal(tenant), key, createdBy),
-    countFailedAuthentication: deps.countFailedAuthentication,
-  });
+  const hasher = createPasswordHasher();
 
   return {
-    signIn: signIn.byPassword,
+    /** What is asked of every caller, however they showed who they are. @throws AppError as `authenticate` does. */
+    admit: (principal: Principal, tenantHeader: string | undefined): Principal =>
+      admitted(principal, tenantHeader, clock.now()),
 
     /** What a role means in a tenant; undefined when there is none of that name. */
     role: snapshot.roles.find,
@@ -264,6 +260,10 @@ export function createAccess(deps: AccessDependencies) {
     createKeyAsPlatform: (tenant: TenantFacts, given: NewKey) =>
       addKey(platformPrincipal(tenant), given, 'platform'),
 
+    /** Makes the short-lived key that stands for a user who has just signed in. */
+    createSignInKey: (tenant: TenantFacts, given: NewKey) =>
+      addKey(platformPrincipal(tenant), given, signInKeyMaker),
+
     keys: (principal: Principal, page: Page<PageCursor>) => store.keys(principal, page.limit, page.after),
 
     async keyById(principal: Principal, id: string): Promise<KeyRow> {
@@ -287,7 +287,7 @@ export function createAccess(deps: AccessDependencies) {
         email,
         role: 'owner',
         groups: [],
-        password_hash: await signIn.hashPassword(password),
+        password_hash: await hasher.hash(password),
         failed_sign_ins: 0,
         locked_until: null,
         created_at: now,

@@ -24,6 +24,8 @@ export {
   type TenantLimits,
   type Tier,
 } from './principal.ts';
+export { createPeople, type People, peopleRoutes } from './people/index.ts';
+export type { NoteSignIn } from './people/note-sign-in.ts';
 export { type Grant, refuseGrantBeyond } from './roles/delegation.ts';
 export { grantablePermissions, type RoleFacts } from './roles/role-facts.ts';
 export { roleRoutes } from './roles/roles.routes.ts';

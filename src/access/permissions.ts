@@ -21,18 +21,29 @@ export const permissions = [
   'cache:manage',
   'keys:manage',
   'roles:manage',
+  'users:read',
+  'users:manage',
+  'sign_in:manage',
+  'account:manage',
   'metrics:read',
   'health:read',
   'audit:read',
   'audit:export',
   'tenants:manage',
+  'keyring:manage',
 ] as const;
 export type Permission = (typeof permissions)[number];
 
 export const roles = ['viewer', 'analyst', 'operator', 'admin', 'owner'] as const;
 export type Role = (typeof roles)[number];
 
-const viewer: readonly Permission[] = ['models:list', 'health:read', 'metrics:read', 'limits:read'];
+const viewer: readonly Permission[] = [
+  'models:list',
+  'health:read',
+  'metrics:read',
+  'limits:read',
+  'account:manage',
+];
 const analyst: readonly Permission[] = [...viewer, 'models:call', 'documents:read', 'queries:run'];
 const operator: readonly Permission[] = [
   ...analyst,
@@ -51,6 +62,9 @@ const admin: readonly Permission[] = [
   'cache:manage',
   'keys:manage',
   'roles:manage',
+  'users:read',
+  'users:manage',
+  'sign_in:manage',
   'audit:read',
   'audit:export',
 ];

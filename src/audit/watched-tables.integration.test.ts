@@ -37,6 +37,9 @@ const exempt: Readonly<Record<string, string>> = {
   cost_alert_checks: 'what a job is still to look at',
   notification_events: 'told by jobs; what they tell of is watched',
   notification_deliveries: 'attempts, by jobs',
+  sign_ins_under_way: 'nobody has signed in yet; how it ends is noted',
+  sign_in_tries: 'counters; refused sign-ins are noted',
+  known_networks: 'where users signed in from, which is noted with each sign-in',
   refresh_tokens: 'each follows from the one before; their families are watched',
 };
 

@@ -1,7 +1,10 @@
-import type { Access, Principal } from '../access/index.ts';
+import type { Access, People, Principal } from '../access/index.ts';
 import type { FastifyReply, FastifyRequest } from '../platform/api.ts';
 import { AppError, type ErrorCode } from '../platform/errors.ts';
 import type { RequestLimits } from './request-limits.ts';
+
+/** Who callers are. Without `authenticateSession`, cookies say nothing. */
+export type Authenticating = Pick<Access, 'authenticate'> & Partial<Pick<People, 'authenticateSession'>>;
 
 /**
  * The first thing that happens to a request: who is calling, do limits have room for it, and does the route's declared
@@ -11,11 +14,18 @@ import type { RequestLimits } from './request-limits.ts';
  * in the database, so that guessing is slow. A key that is known here is told before: it is not held up by what others
  * behind the same address do.
  */
-export function authenticationHook(access: Pick<Access, 'authenticate'>, limits: RequestLimits) {
-  const authenticate = (request: FastifyRequest, reply: FastifyReply): Principal | Promise<Principal> =>
-    access.authenticate(presentedKey(request), oneHeader(request.headers['x-tenant-id']), () =>
-      limits.ofStranger(request, reply),
-    );
+export function authenticationHook(access: Authenticating, limits: RequestLimits) {
+  const authenticate = (request: FastifyRequest, reply: FastifyReply): Principal | Promise<Principal> => {
+    const key = presentedKey(request);
+    const tenant = oneHeader(request.headers['x-tenant-id']);
+    const beforeLookUp = () => limits.ofStranger(request, reply);
+    // A key that was sent counts; a cookie comes along by itself.
+    const session =
+      key === undefined && request.headers.authorization === undefined
+        ? access.authenticateSession?.(request, tenant, beforeLookUp)
+        : undefined;
+    return session ?? access.authenticate(key, tenant, beforeLookUp);
+  };
 
   /** @returns who calls; in place of a credential's failure comes the limit's refusal, when that is reached. */
   const callerOf = (request: FastifyRequest, reply: FastifyReply): Principal | Promise<Principal> => {
@@ -37,7 +47,8 @@ export function authenticationHook(access: Pick<Access, 'authenticate'>, limits:
 
   /** Where nothing is: a key that is one counts as such, and whatever else is no reason for another answer than 404. */
   const lost = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
-    if (presentedKey(request) === undefined) return limits.ofStranger(request, reply);
+    if (presentedKey(request) === undefined && request.headers.cookie === undefined)
+      return limits.ofStranger(request, reply);
     try {
       await admit(request, reply, await callerOf(request, reply));
     } catch (error) {

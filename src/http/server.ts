@@ -4,7 +4,7 @@ import swagger from '@fastify/swagger';
 import scalar from '@scalar/fastify-api-reference';
 import { fastify } from 'fastify';
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
-import type { Access, Principal, RouteAccess } from '../access/index.ts';
+import type { Principal, RouteAccess } from '../access/index.ts';
 import type { RouteLimits } from '../limits/index.ts';
 import type { Api, FastifyReply, FastifyRequest, Routes } from '../platform/api.ts';
 import type { Clock } from '../platform/clock.ts';
@@ -13,7 +13,7 @@ import type { NewId } from '../platform/ids.ts';
 import { type Log, withoutRedaction } from '../platform/log.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { AuditTrail } from './audit-trail.ts';
-import { authenticationHook } from './authentication.ts';
+import { type Authenticating, authenticationHook } from './authentication.ts';
 import { createClientAddress } from './client-address.ts';
 import { correlationIdOf, traceparentOf } from './correlation.ts';
 import { sendError } from './error-reply.ts';
@@ -25,7 +25,7 @@ import { createVersioning } from './versioning.ts';
 import type { ApiVersion } from './versions.ts';
 
 export interface HttpDependencies {
-  readonly access: Pick<Access, 'authenticate'>;
+  readonly access: Authenticating;
   readonly limits: Omit<RequestLimitsDependencies, 'newId'>;
   /** Addresses and ranges of proxies whose word on their clients counts; none when absent. */
   readonly trustedProxies?: readonly string[];

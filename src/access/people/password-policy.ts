@@ -24,7 +24,8 @@ export function createPasswordPolicy() {
     if (password.length < shortest) throw refused(`must have at least ${shortest} characters`);
     if (password.length > longestPassword) throw refused(`must have at most ${longestPassword} characters`);
     estimator ??= new ZxcvbnFactory({ dictionary, graphs: adjacencyGraphs });
-    const words = about.flatMap((text) => text.split(/[@.\s]+/)).filter((word) => word.length > 2);
+    const parts = about.flatMap((text) => [text, ...text.split('@'), ...text.split(/[@.\s]+/)]);
+    const words = parts.filter((word) => word.length > 2);
     const { score } = estimator.check(password.slice(0, looksAt), words);
     if (score < leastScore) {
       throw refused('is too easy to guess: it is made of common passwords, names, dates or patterns');
@@ -33,7 +34,11 @@ export function createPasswordPolicy() {
 }
 
 function refused(message: string): AppError {
-  return new AppError('invalid', `The password ${message}. Several words that do not belong together do well.`, {
-    errors: [{ path: 'password', message }],
-  });
+  return new AppError(
+    'invalid',
+    `The password ${message}. Several words that do not belong together do well.`,
+    {
+      errors: [{ path: 'password', message }],
+    },
+  );
 }

@@ -1,5 +1,4 @@
 import type { ColumnType } from 'kysely';
-import type { Role } from '../permissions.ts';
 
 type Json<T> = ColumnType<T, string, string>;
 
@@ -10,7 +9,7 @@ export type PeopleTables = {
     tenant_id: string;
     email: string;
     name: string | null;
-    role: Role;
+    role: string;
     groups: string[];
     attributes: Json<Record<string, unknown>>;
     password_hash: string | null;
@@ -22,7 +21,7 @@ export type PeopleTables = {
     id: string;
     tenant_id: string;
     email: string;
-    role: Role;
+    role: string;
     groups: string[];
     attributes: Json<Record<string, unknown>>;
     token_hash: Buffer;
@@ -89,7 +88,7 @@ export type PeopleTables = {
     domains: string[];
     trust_email: boolean;
     create_users: boolean;
-    default_role: Role;
+    default_role: string;
     default_tenant_id: string | null;
     groups_claim: string | null;
     group_map: Json<Record<string, string>>;

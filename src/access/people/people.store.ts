@@ -1,7 +1,7 @@
 import { type Kysely, type Selectable, sql } from 'kysely';
 import type { Database, DatabaseScope, Tx } from '../../platform/database/database.ts';
 import type { PageCursor } from '../../platform/page.ts';
-import type { Role } from '../permissions.ts';
+import { refuseUnknownRole } from '../roles/roles.store.ts';
 import type { PeopleTables } from './people-tables.ts';
 
 export type UserRow = Selectable<PeopleTables['users']>;
@@ -10,7 +10,7 @@ export type PeopleStore = ReturnType<typeof createPeopleStore>;
 
 export interface UserChange {
   readonly name?: string | null;
-  readonly role?: Role;
+  readonly role?: string;
   readonly groups?: string[];
   readonly attributes?: string;
   readonly disabled_at?: Date | null;
@@ -50,9 +50,7 @@ export function createPeopleStore(database: Database) {
       ),
 
     userIn: (scope: DatabaseScope, id: string): Promise<UserRow | undefined> =>
-      inTenant(scope, (tx) =>
-        tx.selectFrom('users').selectAll().where('id', '=', id).executeTakeFirst(),
-      ),
+      inTenant(scope, (tx) => tx.selectFrom('users').selectAll().where('id', '=', id).executeTakeFirst()),
 
     /**
      * Changes a user as `decide` says from what is there, which nobody else changes meanwhile.
@@ -74,7 +72,8 @@ export function createPeopleStore(database: Database) {
           .set({ ...change, updated_at: now })
           .where('id', '=', id)
           .returningAll()
-          .executeTakeFirstOrThrow();
+          .executeTakeFirstOrThrow()
+          .catch(refuseUnknownRole(change.role ?? row.role));
         const loses = after.role !== row.role || (after.disabled_at !== null && row.disabled_at === null);
         if (loses) await endAccess(tx, id, now);
         return { before: row, after };
@@ -109,10 +108,7 @@ export function createPeopleStore(database: Database) {
     /** An invitation of the same address in the same tenant takes the place of the one before. */
     invite: (scope: DatabaseScope, row: InvitationRow): Promise<void> =>
       inTenant(scope, async (tx) => {
-        await tx
-          .deleteFrom('invitations')
-          .where(sql<boolean>`lower(email) = lower(${row.email})`)
-          .execute();
+        await tx.deleteFrom('invitations').where(sql<boolean>`lower(email) = lower(${row.email})`).execute();
         await tx
           .insertInto('invitations')
           .values({ ...row, attributes: JSON.stringify(row.attributes) })
@@ -158,13 +154,21 @@ export function createPeopleStore(database: Database) {
         await tx
           .insertInto('users')
           .values({ ...user, attributes: JSON.stringify(user.attributes) })
-          .execute();
+          .execute()
+          .catch(refuseUnknownRole(user.role));
         return true;
       }),
 
     addReset: (
       scope: DatabaseScope,
-      row: { id: string; tenant_id: string; user_id: string; token_hash: Buffer; created_at: Date; expires_at: Date },
+      row: {
+        id: string;
+        tenant_id: string;
+        user_id: string;
+        token_hash: Buffer;
+        created_at: Date;
+        expires_at: Date;
+      },
     ): Promise<void> =>
       inTenant(scope, async (tx) => {
         await tx.deleteFrom('password_resets').where('user_id', '=', row.user_id).execute();

@@ -27,9 +27,10 @@ class Locked extends Error {
   }
 }
 
-/** SQL of tries at signing in. */
+/** SQL of tries at signing in. Each counts by itself, also when the request that it belongs to undoes what it did. */
 export function createTriesStore(database: Database) {
   const platform = database.platform.withTables<PeopleTables>();
+  const { apart } = database;
   return {
     /**
      * Counts a try before it is made, so that tries made at once cannot pass the limit together.
@@ -39,9 +40,11 @@ export function createTriesStore(database: Database) {
       // In one order everywhere, so that two transactions never wait for each other.
       const ordered = limits.toSorted((a, b) => Buffer.compare(a.countedBy, b.countedBy));
       try {
-        await platform.transaction().execute(async (tx) => {
-          for (const limit of ordered) await takeOne(tx, limit, now);
-        });
+        await apart(() =>
+          platform.transaction().execute(async (tx) => {
+            for (const limit of ordered) await takeOne(tx, limit, now);
+          }),
+        );
         return null;
       } catch (error) {
         if (error instanceof Locked) return error.until;
@@ -51,12 +54,14 @@ export function createTriesStore(database: Database) {
 
     /** A try that was right: what was counted of it is taken back, and the lock that it caused. */
     async giveBack(countedBy: readonly Buffer[]): Promise<void> {
-      await sql`update sign_in_tries set tries = greatest(0, tries - 1), locked_until = null
-        where counted_by = any(${countedBy as Buffer[]}::bytea[])`.execute(platform);
+      await apart(() =>
+        sql`update sign_in_tries set tries = greatest(0, tries - 1), locked_until = null
+          where counted_by = any(${countedBy as Buffer[]}::bytea[])`.execute(platform),
+      );
     },
 
     async forget(countedBy: Buffer): Promise<void> {
-      await platform.deleteFrom('sign_in_tries').where('counted_by', '=', countedBy).execute();
+      await apart(() => platform.deleteFrom('sign_in_tries').where('counted_by', '=', countedBy).execute());
     },
 
     isKnownNetwork: async (userId: string, networkHash: Buffer): Promise<boolean> => {

@@ -1,0 +1,146 @@
+import type { Routes } from '../../platform/api.ts';
+import type { Clock } from '../../platform/clock.ts';
+import type { Database } from '../../platform/database/database.ts';
+import type { NewId } from '../../platform/ids.ts';
+import type { Log } from '../../platform/log.ts';
+import type { Random } from '../../platform/random.ts';
+import type { Secrets } from '../../platform/secret-box.ts';
+import type { Access } from '../access.service.ts';
+import { createSessions } from '../sessions/sessions.service.ts';
+import { createSessionsStore } from '../sessions/sessions.store.ts';
+import { createSignInTokens } from '../sign-in.ts';
+import { accountRoutes } from './account.routes.ts';
+import { createBrowserSignIn } from './browser-sign-in.ts';
+import type { NoteSignIn } from './note-sign-in.ts';
+import { createPasswordHasher } from './password-hash.ts';
+import { createPasswordPolicy } from './password-policy.ts';
+import { createPasswordSignIn } from './password-sign-in.ts';
+import { createPeopleService } from './people.service.ts';
+import { createPeopleStore } from './people.store.ts';
+import { createSecondFactorsStore } from './second-factors.store.ts';
+import { createSecondFactors } from './second-factors.ts';
+import { signInRoutes } from './sign-in.routes.ts';
+import { createSignInTries } from './sign-in-tries.ts';
+import { createTriesStore } from './tries.store.ts';
+import { usersRoutes } from './users.routes.ts';
+import { createWaitingSignIns } from './waiting-sign-ins.ts';
+
+export interface CreatePeopleDependencies {
+  readonly database: Database;
+  readonly access: Pick<Access, 'tenant' | 'role' | 'admit' | 'createSignInKey'>;
+  readonly secretBox: Secrets;
+  readonly note: NoteSignIn;
+  readonly countFailedAuthentication: () => void;
+  readonly subscribe: (onChange: (change: string) => void, onGap: () => void) => void;
+  /** Where browsers reach this server; null when it was not configured. */
+  readonly publicUrl: string | null;
+  readonly clock: Clock;
+  readonly newId: NewId;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+const sweepIntervalMs = 60_000;
+const sweepBatch = 1_000;
+
+/** Builds everything about people: users, ways to sign in, sessions. */
+export function createPeople(deps: CreatePeopleDependencies) {
+  const { database, access, clock, newId, random, log, note, publicUrl, countFailedAuthentication } = deps;
+  const store = createPeopleStore(database);
+  const factorsStore = createSecondFactorsStore(database);
+  const triesStore = createTriesStore(database);
+  const hasher = createPasswordHasher();
+  const tries = createSignInTries({ store: triesStore, clock });
+  const { tenant, role } = access;
+
+  const sessions = createSessions({
+    store: createSessionsStore(database),
+    tenant,
+    role,
+    admit: access.admit,
+    countFailedAuthentication,
+    subscribe: deps.subscribe,
+    publicUrl,
+    clock,
+    newId,
+    random,
+    log,
+  });
+  const secondFactors = createSecondFactors({
+    store: factorsStore,
+    tries,
+    secretBox: deps.secretBox,
+    clock,
+    newId,
+    random,
+  });
+  const parts = {
+    sessions,
+    secondFactors,
+    people: createPeopleService({
+      store,
+      hasher,
+      policy: createPasswordPolicy(),
+      role,
+      userChanged: sessions.userChanged,
+      clock,
+      newId,
+      random,
+    }),
+    passwordSignIn: createPasswordSignIn({
+      store,
+      hasher,
+      tries,
+      secondFactors,
+      tenant,
+      note,
+      countFailedAuthentication,
+    }),
+    waitingSignIns: createWaitingSignIns({
+      store: factorsStore,
+      users: store,
+      secondFactors,
+      note,
+      clock,
+      random,
+    }),
+    browser: createBrowserSignIn({ sessions, note, publicUrl }),
+    tokenFor: createSignInTokens({ clock, tenant, createSignInKey: access.createSignInKey }),
+  };
+
+  const stopping = new AbortController();
+  let sweeper: Promise<void> = Promise.resolve();
+  return {
+    ...parts,
+    /** The caller of a browser's request, by its cookie. */
+    authenticateSession: sessions.authenticateSession,
+
+    async start(): Promise<void> {
+      await sessions.start();
+      sweeper = (async () => {
+        while (!stopping.signal.aborted) {
+          await clock.sleep(sweepIntervalMs, stopping.signal).catch(() => {});
+          const now = clock.now();
+          const swept = [store.removeExpired, factorsStore.removeExpired, triesStore.removeOld];
+          await Promise.all(swept.map((sweep) => sweep(now, sweepBatch))).catch((error) =>
+            log.warn({ err: error }, 'what has expired of sign-ins was not removed'),
+          );
+        }
+      })();
+    },
+    async stop(): Promise<void> {
+      stopping.abort();
+      await Promise.all([sessions.stop(), sweeper]);
+    },
+  };
+}
+
+export type People = ReturnType<typeof createPeople>;
+
+export function peopleRoutes(people: People): Routes {
+  return (api) => {
+    signInRoutes(people)(api);
+    accountRoutes(people)(api);
+    usersRoutes(people)(api);
+  };
+}

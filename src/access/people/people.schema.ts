@@ -1,0 +1,139 @@
+import { z } from 'zod';
+import { longestPassword } from './password-policy.ts';
+
+const label = z.string().trim().min(1).max(200);
+export const emailText = z.email().max(320);
+export const roleText = z.string().min(1).max(63).describe('A built-in role or one of the tenant’s own');
+const groups = z.array(label).max(100);
+/** Facts about a person that conditions of roles speak of. */
+const attributes = z
+  .record(
+    z.string().min(1).max(63),
+    z.union([z.string().max(500), z.number(), z.boolean(), z.array(z.string().max(200)).max(50)]),
+  )
+  .refine((given) => Object.keys(given).length <= 50, 'at most 50');
+const secretText = z.string().min(1).max(200);
+const newPassword = z
+  .string()
+  .min(1)
+  .max(longestPassword)
+  .describe('At least 12 characters, and not among what is guessed first');
+const password = z.string().min(1).max(1_000);
+
+export const code = {
+  otp: z.string().max(20).optional().describe('Six digits from the authenticator app'),
+  recovery_code: z.string().max(50).optional(),
+};
+
+export const tokenBody = z.object({
+  grant_type: z.literal('password').default('password'),
+  email: z.string().min(3).max(320),
+  password,
+  ...code,
+});
+export const tokenView = z.object({
+  access_token: z.string(),
+  token_type: z.literal('Bearer'),
+  expires_in: z.number().int().describe('Seconds'),
+});
+
+export const signInBody = z.object({ email: z.string().min(3).max(320), password, ...code });
+export const secondFactorBody = z.object({
+  sign_in: secretText.describe('From the answer to the password'),
+  ...code,
+});
+export const signedInView = z.object({
+  status: z.enum(['signed_in', 'second_factor_needed']),
+  user_id: z.string().optional(),
+  csrf_token: z
+    .string()
+    .optional()
+    .describe('Goes into X-CSRF-Token of every request that changes something'),
+  expires_at: z.string().optional(),
+  sign_in: z.string().optional().describe('Goes into the next request when a second factor is needed'),
+  second_factors: z.array(z.enum(['otp', 'recovery_code', 'passkey'])).optional(),
+});
+
+export const userView = z.object({
+  id: z.string(),
+  tenant_id: z.string(),
+  email: z.string(),
+  name: z.string().nullable(),
+  role: z.string(),
+  groups: z.array(z.string()),
+  attributes: z.record(z.string(), z.unknown()),
+  has_password: z.boolean(),
+  disabled_at: z.string().nullable(),
+  created_at: z.string(),
+});
+
+export const userChangeBody = z
+  .object({
+    name: label.nullable(),
+    role: roleText,
+    groups,
+    attributes,
+    disabled: z.boolean(),
+  })
+  .partial();
+
+export const invitationBody = z.object({
+  email: emailText,
+  role: roleText.default('analyst'),
+  groups: groups.default([]),
+  attributes: attributes.default({}),
+});
+export const invitationView = z.object({
+  id: z.string(),
+  tenant_id: z.string(),
+  email: z.string(),
+  role: z.string(),
+  groups: z.array(z.string()),
+  created_at: z.string(),
+  expires_at: z.string(),
+});
+export const createdInvitationView = invitationView.extend({
+  token: z.string().describe('For POST /api/v1/auth/invitations/accept; shown this once'),
+});
+export const acceptBody = z.object({ token: secretText, password: newPassword, name: label.nullish() });
+
+export const resetLinkView = z.object({
+  token: z.string().describe('For POST /api/v1/auth/password/reset; shown this once, works once'),
+  expires_at: z.string(),
+});
+export const resetBody = z.object({ token: secretText, password: newPassword });
+export const passwordBody = z.object({
+  current_password: z.string().max(1_000).optional(),
+  new_password: newPassword,
+});
+
+export const sessionView = z.object({
+  id: z.string(),
+  key_id: z.string().describe('What the ledger, limits and the audit log call it'),
+  current: z.boolean(),
+  signed_in_by: z.string(),
+  user_agent: z.string().nullable(),
+  address: z.string().nullable(),
+  created_at: z.string(),
+  last_seen_at: z.string(),
+  expires_at: z.string(),
+});
+
+export const accountView = z.object({
+  user: userView,
+  permissions: z.array(z.string()),
+  second_factor: z.object({ otp: z.boolean(), recovery_codes_left: z.number().int() }),
+  csrf_token: z.string().nullable().describe('Null for whoever sent no session cookie'),
+});
+
+export const proofBody = z.object({
+  password: z.string().max(1_000).optional().describe('The current password, where there is one'),
+});
+export const totpView = z.object({
+  secret: z.string(),
+  uri: z.string().describe('otpauth:// for a QR code'),
+});
+export const codeBody = z.object(code);
+export const recoveryCodesView = z.object({
+  recovery_codes: z.array(z.string()).describe('Each works once; shown this once'),
+});
