@@ -150,6 +150,14 @@ describe('a budget', () => {
     expect(await lookAtAll()).toMatchObject([{ severity: 'critical', subject: `budget:${budget}` }]);
   });
 
+  it('tells amounts of less than a cent in full', async () => {
+    const id = await addBudget('tenant', null, 1n);
+    await sql`update budgets set limit_nano_usd = 100000 where id = ${id}`.execute(test.database.platform);
+    await spend({ costNanoUsd: 91_200n });
+    const [alert] = await lookAtAll();
+    expect(alert?.text).toContain('$0.0000912 of $0.0001 ');
+  });
+
   it('is looked at again when it is changed while its tenant is looked at', async () => {
     const id = await addBudget('tenant', null, 10n);
     await spend();

@@ -189,7 +189,10 @@ function ownerOf(budget: BudgetToCheck): string {
   return whose({ scope: budget.scope, scopeId: budget.scope_id?.slice(0, 100) ?? null });
 }
 
-/** For people: to the cent, rounded down, so that a limit never looks reached before it is. */
+const nanoPerCent = 10_000_000n;
+
+/** For people: to the cent, rounded down, so that a limit never looks reached before it is; what is less, in full. */
 function dollars(nanoUsd: bigint): string {
-  return `$${usdFromNano(nanoUsd).slice(0, -7)}`;
+  const exact = usdFromNano(nanoUsd);
+  return `$${nanoUsd > 0n && nanoUsd < nanoPerCent ? exact.replace(/0+$/, '') : exact.slice(0, -7)}`;
 }
