@@ -117,6 +117,34 @@ describe('the other tenant’s document', () => {
   });
 });
 
+describe('the other tenant’s model calls', () => {
+  it('are in no version of the ledger', async () => {
+    const made = await as('south-reader', 'POST', '/v1/chat/completions', {
+      model: 'default',
+      messages: [{ role: 'user', content: 'Hello' }],
+    });
+    expect(made.status).toBe(200);
+    for (const path of [
+      '/api/v1/costs/ledger',
+      '/api/v2/costs/ledger',
+      '/api/v2/costs/ledger?attempts=all',
+    ]) {
+      const own = await as('south-operator', 'GET', path);
+      const id = made.headers.get('x-correlation-id') ?? '';
+      expect(own.text).toContain(id);
+      const others = await as(
+        'north-operator',
+        'GET',
+        `${path}${path.includes('?') ? '&' : '?'}correlation_id=${id}`,
+      );
+      expect({ status: others.status, holds: others.text.includes(id) }).toEqual({
+        status: 200,
+        holds: false,
+      });
+    }
+  });
+});
+
 describe('the document that only payroll may read', () => {
   it('exists for payroll', async () => {
     await withAndWithoutModel(async () => {
