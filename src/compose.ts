@@ -34,7 +34,15 @@ import {
   ledgerV2Routes,
 } from './costs/index.ts';
 import { type Caller, createGateway, wayTo } from './gateway/index.ts';
-import { createAuditTrail, createHttp, type HttpServer, problemOf, streamError } from './http/index.ts';
+import {
+  createAuditTrail,
+  createHttp,
+  createIdempotency,
+  createIdempotencyStore,
+  type HttpServer,
+  problemOf,
+  streamError,
+} from './http/index.ts';
 import { createKnowledge, createParser, type Documents, documentRoutes } from './knowledge/index.ts';
 import {
   createLimits,
@@ -228,6 +236,9 @@ export async function compose(
     log,
   });
 
+  /** By itself: rows that were taken off the spool must not be undone with the request that waited for them. */
+  const flushLedger = () => database.apart(() => costs.flush());
+
   // Notifications
   const notifier = createNotifier({
     database,
@@ -254,7 +265,7 @@ export async function compose(
     subscribe: (onChange, onGap) => notifications.subscribe('prices_changed', onChange, onGap),
     addressOf: (tenantId, provider) => routing.addressOf(tenantId, provider),
     tenantsWithOwn: (provider) => routing.tenantsWithOwn(provider),
-    flush: () => costs.flush(),
+    flush: flushLedger,
     fontFile: join(foundation.dataDirectory, 'fonts', 'invoice.ttf'),
   });
   const costs = createCosts({
@@ -274,7 +285,7 @@ export async function compose(
     clock,
     newId,
     log,
-    flush: () => costs.flush(),
+    flush: flushLedger,
   });
   const limits = createLimits({
     store: createLimitsStore(database),
@@ -405,7 +416,7 @@ export async function compose(
     objects,
     jobs,
     parse: parser.parse,
-    indexNow: (tenantId) => retrieval.indexNow(tenantId),
+    indexNow: (tenantId) => database.apart(() => retrieval.indexNow(tenantId)),
     indexHolds: (tenantId, documentId) => retrieval.indexedPassages(tenantId, documentId),
     derivedPlaces: [cachedAnswersOfDocument(cache)],
     clock,
@@ -461,6 +472,16 @@ export async function compose(
     log,
   });
 
+  const idempotency = createIdempotency({
+    store: createIdempotencyStore(database),
+    database,
+    seal: (text) => secretBox.seal(text, 'idempotency'),
+    open: (sealed) => secretBox.open(sealed, 'idempotency'),
+    instanceId,
+    living: instances.live,
+    clock,
+    log,
+  });
   const http = await createHttp({
     access: {
       authenticate: whileServing(instances, access.authenticate),
@@ -473,7 +494,13 @@ export async function compose(
     log,
     metrics,
     version,
-    auditTrail: createAuditTrail({ context, noteRefusal: audit.noteRefusal, clock, log }),
+    auditTrail: createAuditTrail({
+      context,
+      noteRefusal: (refusal) => database.apart(() => audit.noteRefusal(refusal)),
+      clock,
+      log,
+    }),
+    idempotency,
     rootRoutes: [healthRoutes(health, metrics)],
     modelRoutes: [gateway.routes],
     platformRoutes: [
@@ -528,6 +555,7 @@ export async function compose(
       retrieval.start();
       await jobs.start();
       knowledge.start();
+      idempotency.start();
       health.start();
     },
     drain: () => health.drain(),
@@ -535,6 +563,7 @@ export async function compose(
     async stop() {
       health.drain();
       await http.stop(config.shutdownMs, gateway.endReplies);
+      await idempotency.stop();
       await knowledge.stop();
       await jobs.stop(jobsStopTimeoutMs);
       await parser.stop();

@@ -1,9 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import multipart from '@fastify/multipart';
-import swagger from '@fastify/swagger';
-import scalar from '@scalar/fastify-api-reference';
 import { fastify } from 'fastify';
-import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
+import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import type { Principal, RouteAccess } from '../access/index.ts';
 import type { RouteLimits } from '../limits/index.ts';
 import type { Api, FastifyReply, FastifyRequest, Routes } from '../platform/api.ts';
@@ -18,6 +16,9 @@ import { createClientAddress } from './client-address.ts';
 import { correlationIdOf, traceparentOf } from './correlation.ts';
 import { sendError } from './error-reply.ts';
 import { errorTable } from './error-table.ts';
+import type { Idempotency } from './idempotency/index.ts';
+import { portProblem } from './port-problem.ts';
+import { documentation, entranceRoute, offerReference } from './reference.ts';
 import { createRequestLimits, type RequestLimitsDependencies } from './request-limits.ts';
 import { createRequestMetrics } from './request-metrics.ts';
 import { documentRoutes, versionListRoutes } from './versioning.routes.ts';
@@ -36,6 +37,8 @@ export interface HttpDependencies {
   readonly version: string;
   /** Absent: nothing is told to an audit log. */
   readonly auditTrail?: AuditTrail;
+  /** Absent: an Idempotency-Key means nothing. */
+  readonly idempotency?: Pick<Idempotency, 'before' | 'after'>;
   /** Mounted under /api/v1. */
   readonly platformRoutes: readonly Routes[];
   /** What later versions have of their own: mounted under /api/v2 and so on. */
@@ -114,6 +117,7 @@ export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
   api.decorateRequest('principal', null as unknown as Principal);
   api.decorateRequest('clientNetwork', '');
   api.decorateRequest('limitsDecided', false);
+  api.decorateRequest('heldKey', null);
   api.decorateRequest(startedAt as never, 0 as never);
 
   api.addHook('onRoute', (route) => {
@@ -140,6 +144,13 @@ export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
   api.addHook('onRequest', versioning.check);
 
   if (deps.auditTrail) api.addHook('preHandler', deps.auditTrail.follow);
+  const { idempotency } = deps;
+  if (idempotency) {
+    api.addHook('preHandler', (request, reply, done) => {
+      idempotency.before(request, reply, () => requestLimits.ofFailedCall(request, reply), done);
+    });
+    api.addHook('onSend', idempotency.after);
+  }
 
   const ended = (request: FastifyRequest, status: number) => {
     const began = (request as unknown as Record<symbol, number>)[startedAt] ?? 0;
@@ -197,35 +208,7 @@ export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
     );
   });
 
-  await api.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: {
-        title: 'Gatehouse',
-        version: deps.version,
-        description: "The control point between a company's applications and its language models.",
-      },
-      components: { securitySchemes: { key: { type: 'http', scheme: 'bearer' } } },
-      security: [{ key: [] }],
-    },
-    transform: withPermission,
-  });
-  await api.register(scalar, {
-    routePrefix: '/docs',
-    // Nothing is fetched from elsewhere: the script is served from here, and the fonts are the system's.
-    configuration: {
-      // The newest version first: it is the one to begin with.
-      sources: versioning.versions
-        .map(({ version }) => ({ title: `Version ${version}`, url: `/api/v${version}/openapi.json` }))
-        .reverse(),
-      withDefaultFonts: false,
-      telemetry: false,
-      hideClientButton: true,
-      showDeveloperTools: 'never',
-      agent: { disabled: true },
-      mcp: { disabled: true },
-    },
-  });
+  await offerReference(api, deps.version, versioning);
 
   mount(api, '', [entranceRoute, ...deps.rootRoutes]);
   mount(api, '/v1', deps.modelRoutes);
@@ -263,35 +246,6 @@ export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
   };
 }
 
-/** The published document says of every operation which permission it needs, or that it needs none. */
-const withPermission: typeof jsonSchemaTransform = (operation) => {
-  const { schema, url } = jsonSchemaTransform(operation);
-  const access = operation.route.config?.access;
-  const said = access && 'permission' in access ? { 'x-permission': access.permission } : { security: [] };
-  const deprecated = operation.route.config?.deprecated ? { deprecated: true } : {};
-  return { schema: { ...schema, ...said, ...deprecated }, url };
-};
-
-const documentation = {
-  access: { public: 'The reference shows only what the published OpenAPI document says.' },
-  limits: { exempt: 'Files that never change, several of which make one page.' },
-} as const;
-
-/** Whoever opens the address in a browser finds something to read. */
-const entranceRoute: Routes = (api) => {
-  api.get(
-    '/',
-    {
-      config: {
-        access: { public: 'Leads to the reference, which is public.' },
-        limits: { exempt: 'It says nothing but where the reference is.' },
-      },
-      schema: { hide: true },
-    },
-    async (_request, reply) => reply.redirect('/docs/'),
-  );
-};
-
 /** Only where files are sent: what it does for every request that could be one would cost each model call, too. */
 async function takeFiles(scope: Api): Promise<void> {
   await scope.register(multipart, {
@@ -316,32 +270,4 @@ function mount(
     },
     { prefix },
   );
-}
-
-function portProblem(cause: unknown, host: string, port: number): unknown {
-  switch ((cause as NodeJS.ErrnoException).code) {
-    case 'EADDRINUSE':
-      return new AppError(
-        'config_invalid',
-        `Port ${port} on ${host} is taken by another program. Stop it, or choose another port: PORT=8081 npm start`,
-        { cause },
-      );
-    case 'EACCES':
-      return new AppError(
-        'config_invalid',
-        `This user may not listen on port ${port}. Choose a port above 1023: PORT=8080 npm start`,
-        { cause },
-      );
-    case 'EADDRNOTAVAIL':
-    case 'ENOTFOUND':
-      return new AppError(
-        'config_invalid',
-        `HOST=${host} is not an address of this machine. Try HOST=127.0.0.1`,
-        {
-          cause,
-        },
-      );
-    default:
-      return cause;
-  }
 }

@@ -25,7 +25,10 @@ import { readUpload, type Upload } from './upload.ts';
 const jsonBodyLimit = 20 * 1024 * 1024;
 const tags = ['Documents'];
 const read = { access: { permission: 'documents:read' } } as const;
-const write = { access: { permission: 'documents:write' } } as const;
+const write = {
+  access: { permission: 'documents:write' },
+  idempotency: { repeatable: 'Equal content is recognised; replacing and deleting again changes nothing.' },
+} as const;
 
 export function documentRoutes(documents: Documents): Routes {
   const uploadOf = (request: FastifyRequest): Promise<Upload> =>

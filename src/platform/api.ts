@@ -23,6 +23,21 @@ export type Routes = (api: Api) => void;
 
 export type { FastifyReply, FastifyRequest };
 
+/**
+ * How a route answers an `Idempotency-Key`. Without a declaration its handler runs within one transaction of the database,
+ * to which the reply is added. A route that does more than a transaction undoes, or waits for others to see what it did,
+ * says why that is harmless to do again, should the process end between the work and the note of its reply.
+ */
+export interface RouteIdempotency {
+  readonly repeatable: string;
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    idempotency?: RouteIdempotency;
+  }
+}
+
 /** The body of every error under /api/v1 (RFC 9457), as the OpenAPI document shows it. */
 export const problemSchema = z
   .object({

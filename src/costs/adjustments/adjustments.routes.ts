@@ -69,7 +69,12 @@ export function adjustmentsRoutes(adjustments: Adjustments): Routes {
     api.post(
       '/costs/adjustments/reprice',
       {
-        config: { access: { permission: 'billing:manage' } },
+        config: {
+          access: { permission: 'billing:manage' },
+          idempotency: {
+            repeatable: 'Done again it adds nothing: what is adjusted once needs no adjustment.',
+          },
+        },
         schema: {
           tags: ['Costs'],
           summary:

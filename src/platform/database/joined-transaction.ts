@@ -73,8 +73,9 @@ export function createJoinedTransactions(dialect: Dialect): JoinedTransactions {
       const root = new Session(base, null, owner);
       const end = (how: (connection: DatabaseConnection) => Promise<void>) => async () => {
         const release = await root.takeTurn();
+        if (!base.open) return release();
         try {
-          if (base.open) await how(connection);
+          await how(connection);
         } finally {
           base.open = false;
           release();

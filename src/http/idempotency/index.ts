@@ -1,0 +1,2 @@
+export { createIdempotencyStore } from './idempotency.store.ts';
+export { createIdempotency, type Idempotency } from './idempotency.ts';
