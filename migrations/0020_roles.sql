@@ -49,3 +49,8 @@ BEGIN
 END $$;
 CREATE TRIGGER role_in_use BEFORE DELETE ON custom_roles
   FOR EACH ROW EXECUTE FUNCTION refuse_role_in_use();
+
+-- What was done to documents is for those who may read every document: an entry would tell anybody else that one is there.
+CALL restrict_callers('audit_entries', 'documents', $$
+  target_type <> 'document' OR 'all:documents' = ANY ((SELECT current_reader_tokens())::text[])
+$$);

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { z } from 'zod';
-import type { Principal } from '../access/index.ts';
+import { allDocumentsToken, type Principal } from '../access/index.ts';
 import { problemResponses, type Routes } from '../platform/api.ts';
 import type { DatabaseScope } from '../platform/database/database.ts';
 import { AppError } from '../platform/errors.ts';
@@ -56,7 +56,8 @@ export function auditRoutes(audit: Audit): Routes {
           },
           pageOfUuids(request.query),
         );
-        return { entries: rows.map(showEntry), next_cursor: nextCursor(rows, limit) };
+        const show = entriesFor(request.principal);
+        return { entries: rows.map(show), next_cursor: nextCursor(rows, limit) };
       },
     );
 
@@ -72,7 +73,7 @@ export function auditRoutes(audit: Audit): Routes {
         },
       },
       async (request, reply) => {
-        const scope = scopeOf(request.principal, request.query.log);
+        const scope = wholeLogOf(request.principal, request.query.log);
         await audit.note(scope, {
           action: 'audit_log.exported',
           targetType: 'audit_log',
@@ -96,7 +97,7 @@ export function auditRoutes(audit: Audit): Routes {
         },
       },
       async (request) => {
-        const head = await audit.head(scopeOf(request.principal, request.query.log));
+        const head = await audit.head(wholeLogOf(request.principal, request.query.log));
         return { head: head && showHead(head) };
       },
     );
@@ -114,7 +115,7 @@ export function auditRoutes(audit: Audit): Routes {
       },
       async (request) => {
         const { log, first, second } = request.query;
-        const { roots, proof } = await audit.consistency(scopeOf(request.principal, log), first, second);
+        const { roots, proof } = await audit.consistency(wholeLogOf(request.principal, log), first, second);
         const [firstRoot, secondRoot] = roots.map((root) => root.toString('hex'));
         return {
           first,
@@ -159,7 +160,9 @@ export function auditRoutes(audit: Audit): Routes {
         },
       },
       async (request) =>
-        showEntry(await audit.entry(scopeOf(request.principal, request.query.log), request.params.id)),
+        entriesFor(request.principal)(
+          await audit.entry(scopeOf(request.principal, request.query.log), request.params.id),
+        ),
     );
 
     api.get(
@@ -176,7 +179,7 @@ export function auditRoutes(audit: Audit): Routes {
       },
       async (request) => {
         const { log, size: wanted } = request.query;
-        const scope = scopeOf(request.principal, log);
+        const scope = wholeLogOf(request.principal, log);
         const { leaf, size, entry, leafHash, proof, root, head } = await audit.inclusion(
           scope,
           request.params.id,
@@ -201,6 +204,22 @@ function scopeOf(principal: Principal, log: 'tenant' | 'platform'): DatabaseScop
   if (log === 'tenant') return principal;
   if (principal.role === 'owner') return platformLog;
   throw new AppError('forbidden', "Only an owner reads the platform's log.");
+}
+
+/**
+ * For what speaks of the whole log: its size and its hashes would tell how much there is of what only those who read every
+ * document may see.
+ * @throws AppError `forbidden`, also as `scopeOf`.
+ */
+function wholeLogOf(principal: Principal, log: 'tenant' | 'platform'): DatabaseScope {
+  if (principal.readerTokens.includes(allDocumentsToken)) return scopeOf(principal, log);
+  throw new AppError('forbidden', 'Only administrators read the log as a whole. Ask one for an export.');
+}
+
+/** Places in the log show its gaps, so whoever does not see every entry sees no places. */
+function entriesFor(principal: Principal): typeof showEntry {
+  if (principal.readerTokens.includes(allDocumentsToken)) return showEntry;
+  return (row) => showEntry({ ...row, leaf: null });
 }
 
 function showEntry({ leaf, entry }: AuditRow): z.infer<typeof entryView> {
