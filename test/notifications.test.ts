@@ -152,6 +152,8 @@ describe('an administrator', () => {
       [{ kind: 'pagerduty', name: 'wrong', routing_key: 'short' }, 'routing_key'],
       [{ kind: 'pagerduty', name: 'wrong' }, 'routing_key'],
       [{ kind: 'carrier pigeon', name: 'wrong' }, 'kind'],
+      [{ ...webhook, minimum_severity: 'critical' }, 'body'],
+      [{ kind: 'pagerduty', name: 'wrong', routing_key: 'a'.repeat(32), url: webhook.url }, 'body'],
     ] as const) {
       const reply = await as('north', 'POST', channels, body);
       expect([path, reply.status]).toEqual([path, 422]);

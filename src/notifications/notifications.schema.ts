@@ -32,13 +32,13 @@ const common = {
 };
 
 export const channelBody = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('webhook'), url, ...common }),
-  z.object({ kind: z.literal('slack'), url, ...common }),
-  z.object({ kind: z.literal('pagerduty'), routing_key: routingKey, ...common }),
+  z.strictObject({ kind: z.literal('webhook'), url, ...common }),
+  z.strictObject({ kind: z.literal('slack'), url, ...common }),
+  z.strictObject({ kind: z.literal('pagerduty'), routing_key: routingKey, ...common }),
 ]);
 
 export const channelChangeBody = z
-  .object({
+  .strictObject({
     name,
     url,
     routing_key: routingKey,
@@ -68,7 +68,7 @@ export const createdChannelView = channelView.extend({
 });
 
 export const secretBody = z
-  .object({
+  .strictObject({
     grace_seconds: z
       .number()
       .int()

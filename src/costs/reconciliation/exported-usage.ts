@@ -58,17 +58,28 @@ export function createExportedSums(
   tellsMoney: boolean,
 ) {
   const groups = new Map<string, ExportedRow>();
+  /** Over all days and models, by class of tokens; requests under a name of their own. */
+  const counted = new Map<string, number>();
   let firstDay = '9999';
   let lastDay = '';
   const seen = (day: string) => {
     if (day < firstDay) firstDay = day;
     if (day > lastDay) lastDay = day;
   };
+  /** Nothing that is shown later, a total or a drift, is more than these. */
+  const count = ({ tokens, requests }: ExportedRow, place: string) => {
+    for (const [name, more] of [...Object.entries(tokens ?? {}), ['requests', requests ?? 0] as const]) {
+      const sum = (counted.get(name) ?? 0) + more;
+      if (sum > Number.MAX_SAFE_INTEGER) throw exportFault(place, 'more is counted than there can be');
+      counted.set(name, sum);
+    }
+  };
   return {
     /** A day that the export is about, whether or not anything was used. */
     seen,
     add(row: ExportedRow, place: string): void {
       seen(row.day);
+      count(row, place);
       const key = `${row.day} ${row.model ?? ''}`;
       const known = groups.get(key);
       if (known === undefined && groups.size >= maxGroups) {

@@ -224,6 +224,17 @@ describe('what cannot be read', () => {
       ],
       ['usage_date_utc,cost_usd\n2026-10-05,1,2', 'line 2: has 3 values, not 2 as the header'],
       ['usage_date_utc,cost_usd\n\n"2026-10-05,1', 'line 3: a quote is not closed'],
+      [
+        openAiPage(
+          ...[0, 1].map((day) =>
+            openAiBucket(
+              Array(4).fill({ ...openAiUsage, input_tokens: 2 ** 50, input_cached_tokens: 0 }),
+              noon + day * 86_400,
+            ),
+          ),
+        ),
+        'data[1].results[3]: more is counted than there can be',
+      ],
       ['usage_date_utc,cost_usd\n2026-10-05,1e999', 'line 2: cost_usd: "1e999" is not an amount'],
     ];
     for (const [given, fault] of expected) expect(await faultOf(given)).toContain(fault);
