@@ -18,6 +18,7 @@ import {
   createSequencer,
   createSequencerStore,
   platformLog,
+  sealedAuditKeys,
 } from './audit/index.ts';
 import { cacheRoutes, createAnswerStore, createModelAnswers, createRedisLevel } from './cache/index.ts';
 import {
@@ -53,7 +54,7 @@ import {
   limitsRoutes,
   rateLimitsRoutes,
 } from './limits/index.ts';
-import { createNotifier, notificationRoutes } from './notifications/index.ts';
+import { createNotifier, notificationRoutes, sealedNotificationColumns } from './notifications/index.ts';
 import {
   createHealth,
   createHealthHistory,
@@ -69,6 +70,13 @@ import { AppError } from './platform/errors.ts';
 import { createIds } from './platform/ids.ts';
 import { createInstances, type Instances } from './platform/instances.ts';
 import { createJobs } from './platform/jobs/index.ts';
+import {
+  createKeyring,
+  createKeyringParts,
+  type Keyring,
+  keyringRoutes,
+  type MasterKeys,
+} from './platform/keyring/index.ts';
 import type { Log } from './platform/log.ts';
 import { createMetrics } from './platform/metrics.ts';
 import { createFileObjects, createTwoStores } from './platform/objects.ts';
@@ -77,7 +85,6 @@ import { type Random, systemRandom } from './platform/random.ts';
 import { createRedis } from './platform/redis.ts';
 import { createRequestContext } from './platform/request-context.ts';
 import { createS3Objects } from './platform/s3-objects.ts';
-import { createSecretBox } from './platform/secret-box.ts';
 import { createPlatformSettings, type PlatformSettings } from './platform/settings.ts';
 import {
   cachedAnswersOfDocument,
@@ -94,13 +101,14 @@ import {
   createTargetHealth,
   providerHealthRoutes,
   routingRoutes,
+  sealedProviderKeys,
 } from './routing/index.ts';
 
 /** What must stand before anything can be built; `cli/foundation.ts` provides it. */
 export interface Foundation {
   /** The owner role's connection string. */
   readonly databaseUrl: string;
-  readonly masterKey: Buffer;
+  readonly masterKeys: MasterKeys;
   /** Absolute; locked for this process. */
   readonly dataDirectory: string;
 }
@@ -112,8 +120,7 @@ export interface Gatehouse {
   readonly settings: PlatformSettings;
   /** Whether this is the one that does what one of several instances has to do. */
   isEldest(): boolean;
-  /** Tells one master key from another. */
-  readonly masterKeyFingerprint: string;
+  readonly keyring: Pick<Keyring, 'check'>;
   start(): Promise<void>;
   /** Readiness is 503 from now on. */
   drain(): void;
@@ -139,7 +146,6 @@ export async function compose(
   /** This process, wherever several have to be told apart. */
   const instanceId = newId();
   const metrics = createMetrics();
-  const secretBox = createSecretBox(foundation.masterKey, random);
   const context = createRequestContext();
   const database = createDatabase({
     url: foundation.databaseUrl,
@@ -180,6 +186,29 @@ export async function compose(
   });
   const counter = (name: string, help: string) => new Counter({ name, help, registers: [metrics] });
 
+  // Keys of stored secrets, and secrets that are kept elsewhere
+  const { references, ...keyringParts } = createKeyringParts({
+    config: config.secrets,
+    masterKeys: foundation.masterKeys,
+    database,
+    clock,
+    random,
+    log,
+  });
+  const keyring = createKeyring({
+    ...keyringParts,
+    columns: [
+      sealedProviderKeys(database),
+      ...sealedNotificationColumns(database),
+      sealedAuditKeys(database),
+    ],
+    instanceId,
+    live: instances.live,
+    isEldest: () => (instances.rows()[0]?.id ?? instanceId) === instanceId,
+    newId,
+  });
+  const secretBox = keyring.secrets;
+
   // Audit: what changes is told by the database itself, in the transaction that changes it
   const sequencer = createSequencer({
     store: createSequencerStore(database),
@@ -210,6 +239,9 @@ export async function compose(
     subscribe: (onChange, onGap) => notifications.subscribe('access_changed', onChange, onGap),
   });
 
+  /** By itself: rows that were taken off the spool must not be undone with the request that waited for them. */
+  const flushLedger = () => database.apart(() => costs.flush());
+
   const people = createPeople({
     database,
     access,
@@ -235,9 +267,6 @@ export async function compose(
     random,
     log,
   });
-
-  /** By itself: rows that were taken off the spool must not be undone with the request that waited for them. */
-  const flushLedger = () => database.apart(() => costs.flush());
 
   // Notifications
   const notifier = createNotifier({
@@ -337,6 +366,7 @@ export async function compose(
   const routing = createRouting({
     store: createRoutingStore(database),
     secretBox,
+    references,
     clock,
     newId,
     random,
@@ -345,6 +375,9 @@ export async function compose(
     environmentProviders: config.environmentProviders,
     subscribe: (onChange, onGap) => notifications.subscribe('routing_changed', onChange, onGap),
   });
+  const reopenKeys = () => void routing.reopen();
+  keyring.onChange(reopenKeys);
+  references.onChange(reopenKeys);
   const cache = createAnswerStore({
     clock,
     random,
@@ -475,8 +508,8 @@ export async function compose(
   const idempotency = createIdempotency({
     store: createIdempotencyStore(database),
     database,
-    seal: (text) => secretBox.seal(text, 'idempotency'),
-    open: (sealed) => secretBox.open(sealed, 'idempotency'),
+    seal: (text, tenantId) => secretBox.seal(text, 'idempotency', tenantId),
+    open: (sealed, tenantId) => secretBox.open(sealed, 'idempotency', tenantId),
     instanceId,
     living: instances.live,
     clock,
@@ -520,6 +553,7 @@ export async function compose(
       documentRoutes(knowledge.documents),
       ...retrievalRoutes(retrieval, { clock, problemOf }),
       auditRoutes(audit),
+      keyringRoutes(keyring),
       healthDetailRoutes(health, version),
     ],
     versionRoutes: { 2: [ledgerV2Routes(costs)] },
@@ -531,12 +565,14 @@ export async function compose(
     documents: knowledge.documents,
     settings: createPlatformSettings(database),
     isEldest: () => (instances.rows()[0]?.id ?? instanceId) === instanceId,
-    masterKeyFingerprint: secretBox.fingerprint,
+    keyring,
     async start() {
       await redis?.start();
       await sharedCounters?.start();
       // Before anything is touched that another instance may be at work on.
       await instances.start();
+      await keyring.start();
+      references.start();
       await objects.clean();
       if ((await knowledge.takePlace()) === 'new') await rm(indexDirectory, { recursive: true, force: true });
       sequencer.start();
@@ -580,6 +616,8 @@ export async function compose(
       await people.stop();
       await access.stop();
       await notifications.stop();
+      await references.stop();
+      await keyring.stop();
       await instances.stop();
       await sharedCounters?.stop();
       await redis?.stop();

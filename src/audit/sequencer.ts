@@ -1,7 +1,7 @@
 import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import type { Clock } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
-import type { SecretBox } from '../platform/secret-box.ts';
+import type { Secrets } from '../platform/secret-box.ts';
 import { leafOf } from './export-lines.ts';
 import { addLeaf, type Hash, hashOfRange, type Subtree } from './merkle-tree.ts';
 import type { LooseEntry, SequencerStore } from './sequencer.store.ts';
@@ -15,7 +15,7 @@ export interface SigningKey {
 
 export interface SequencerDependencies {
   readonly store: SequencerStore;
-  readonly secretBox: SecretBox;
+  readonly secretBox: Secrets;
   readonly clock: Clock;
   readonly log: Log;
   /** Days that entries are kept, at least 1. */
@@ -23,6 +23,9 @@ export interface SequencerDependencies {
 }
 
 export type Sequencer = ReturnType<typeof createSequencer>;
+
+/** What a private key is sealed for. */
+export const auditKeyPurpose = (id: string) => `audit key:${id}`;
 
 /** Far below the 60 s within which a change of the log must be signed for. */
 const everyMs = 1_000;
@@ -51,7 +54,7 @@ export function createSequencer(deps: SequencerDependencies) {
   const storedKey = async (): Promise<SigningKey | null> => {
     const stored = await store.signingKey();
     if (!stored) return null;
-    const pem = deps.secretBox.open(stored.sealedPrivateKey, `audit key:${stored.id}`);
+    const pem = await deps.secretBox.open(stored.sealedPrivateKey, auditKeyPurpose(stored.id), null);
     return { id: stored.id, publicKey: stored.publicKey, privateKey: createPrivateKey(pem) };
   };
 
@@ -60,7 +63,7 @@ export function createSequencer(deps: SequencerDependencies) {
     const id = keyIdOf(publicKey);
     const spki = publicKey.export({ format: 'der', type: 'spki' }).toString('base64');
     const pem = privateKey.export({ format: 'pem', type: 'pkcs8' }).toString();
-    const sealedPrivateKey = deps.secretBox.seal(pem, `audit key:${id}`);
+    const sealedPrivateKey = await deps.secretBox.seal(pem, auditKeyPurpose(id), null);
     await store.addSigningKey({ id, publicKey: spki, sealedPrivateKey }, clock.now());
     return { id, publicKey: spki, privateKey };
   };

@@ -18,6 +18,7 @@ const exempt: Readonly<Record<string, string>> = {
   gatehouse_migrations: 'by the migrations',
   platform_settings: 'facts about the installation',
   instances: 'who lives',
+  key_holders: 'which instance has which keys',
   idempotency_keys: 'replies to requests; what those changed is watched',
   index_places: 'who has an index',
   health_history: 'samples',

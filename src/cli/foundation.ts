@@ -2,8 +2,10 @@ import type { Config } from '../platform/config.ts';
 import { openDataDirectory } from '../platform/data-directory.ts';
 import { createEmbeddedPostgres } from '../platform/database/embedded/index.ts';
 import { migrate } from '../platform/database/migrate.ts';
+import type { MasterKeys } from '../platform/keyring/master-keys.ts';
+import { refuseNewMasterKey } from '../platform/keyring/refuse-new-master-key.ts';
 import type { Log } from '../platform/log.ts';
-import { resolveMasterKey } from '../platform/master-key.ts';
+import { resolveMasterKeys } from '../platform/master-key.ts';
 import { systemRandom } from '../platform/random.ts';
 
 /** What has to stand before anything of Gatehouse can be built: a data directory of our own and a current schema. */
@@ -12,8 +14,7 @@ export interface Foundation {
   readonly databaseUrl: string;
   /** Whether the database is the one that comes with Gatehouse. */
   readonly isEmbedded: boolean;
-  /** 32 bytes. */
-  readonly masterKey: Buffer;
+  readonly masterKeys: MasterKeys;
   /** Absolute path; locked for this process. */
   readonly dataDirectory: string;
   /** Names of the migrations that ran now; empty when the schema was current. */
@@ -28,9 +29,9 @@ export interface FoundationOptions {
 }
 
 /**
- * Locks the data directory, finds or makes the master key, starts the embedded PostgreSQL (or uses `DATABASE_URL`)
- * and brings the schema up to date. What was done is undone when a later step fails.
- * @throws AppError `data_directory` or `database_unavailable`, with the remedy.
+ * Locks the data directory, starts the embedded PostgreSQL (or uses `DATABASE_URL`), brings the schema up to date and
+ * finds or makes the master key. What was done is undone when a later step fails.
+ * @throws AppError `data_directory`, `database_unavailable` or `config_invalid`, with the remedy.
  */
 export async function openFoundation(
   config: Config,
@@ -43,14 +44,15 @@ export async function openFoundation(
     for (let step = undo.pop(); step !== undefined; step = undo.pop()) await step();
   };
   try {
-    const masterKey = resolveMasterKey(config.masterKey, directory.path, systemRandom);
     const database = await openDatabase(config, directory.path, log, options, undo);
+    const migrated = await migrate(database, log);
+    await refuseNewMasterKey(config.secrets, directory.path, database);
     return {
       databaseUrl: database,
       isEmbedded: config.databaseUrl === null,
-      masterKey,
+      masterKeys: resolveMasterKeys(config.secrets, directory.path, systemRandom),
       dataDirectory: directory.path,
-      migrated: await migrate(database, log),
+      migrated,
       close,
     };
   } catch (error) {

@@ -1,7 +1,6 @@
 import { compose, type Gatehouse } from '../compose.ts';
 import { systemClock } from '../platform/clock.ts';
 import { type Config, loadConfig, unknownVariables } from '../platform/config.ts';
-import { AppError } from '../platform/errors.ts';
 import { createLog, type Log } from '../platform/log.ts';
 import { systemRandom } from '../platform/random.ts';
 import { productVersion } from '../platform/version.ts';
@@ -27,7 +26,7 @@ export async function serve(environment: NodeJS.ProcessEnv, output: Output): Pro
   try {
     const gatehouse = await compose(config, foundation, log, productVersion());
     try {
-      await refuseForeignMasterKey(gatehouse);
+      await gatehouse.keyring.check();
       await gatehouse.start();
       await acceptAdminKey(gatehouse, config);
       const port = await gatehouse.http.listen(config.host, config.port);
@@ -43,17 +42,6 @@ export async function serve(environment: NodeJS.ProcessEnv, output: Output): Pro
   }
   log.info({}, 'stopped');
   return 0;
-}
-
-/** With another master key the stored secrets would not open; better to say so now than at the first call. */
-async function refuseForeignMasterKey(gatehouse: Gatehouse): Promise<void> {
-  const { masterKeyFingerprint: fingerprint } = gatehouse;
-  const known = await gatehouse.settings.writeOnce('master_key_fingerprint', { fingerprint });
-  if ((known as { fingerprint: string }).fingerprint === fingerprint) return;
-  throw new AppError(
-    'config_invalid',
-    'The master key is not the one that sealed the secrets in this database. Start with the original GATEHOUSE_MASTER_KEY, or put the original master.key back into the data directory. Nothing was changed.',
-  );
 }
 
 /** The configured key is the owner's from the first request on; its home is the first tenant. */

@@ -1,6 +1,6 @@
 import type { Clock } from '../platform/clock.ts';
 import type { Random } from '../platform/random.ts';
-import type { SecretBox } from '../platform/secret-box.ts';
+import type { Secrets } from '../platform/secret-box.ts';
 import type { ClaimedDelivery } from './deliveries.store.ts';
 import type { Post, PostOutcome } from './guarded-post.ts';
 import { messageFor } from './message-for.ts';
@@ -31,7 +31,7 @@ export type Verdict =
 
 export interface AttemptDependencies {
   readonly post: Post;
-  readonly secretBox: Pick<SecretBox, 'open'>;
+  readonly secretBox: Pick<Secrets, 'open'>;
   readonly teller: Teller;
   readonly clock: Pick<Clock, 'now' | 'monotonicMs'>;
   readonly random: Pick<Random, 'fraction'>;
@@ -57,22 +57,24 @@ async function sendOnce(
 ): Promise<PostOutcome> {
   let channel: OpenChannel;
   try {
-    channel = opened(deps.secretBox, delivery);
+    channel = await opened(deps.secretBox, delivery);
   } catch {
-    return { status: null, error: 'not sent: the channel was stored under another master key' };
+    return {
+      status: null,
+      error: 'not sent: the channel was sealed by another master key, or one that is revoked',
+    };
   }
   return deps.post(messageFor(channel, delivery, deps.teller, deps.clock.now()), signal);
 }
 
-function opened(secretBox: Pick<SecretBox, 'open'>, delivery: ClaimedDelivery): OpenChannel {
+async function opened(secretBox: Pick<Secrets, 'open'>, delivery: ClaimedDelivery): Promise<OpenChannel> {
   const { tenant_id: tenantId, channel_id: channelId } = delivery;
-  return {
-    kind: delivery.channel_kind,
-    target: secretBox.open(delivery.sealed_target, targetPurpose(tenantId, channelId)),
-    signingSecrets: delivery.secrets.map(({ id, sealed }) =>
-      secretBox.open(sealed, signingPurpose(tenantId, id)),
-    ),
-  };
+  const target = await secretBox.open(delivery.sealed_target, targetPurpose(tenantId, channelId), tenantId);
+  const signingSecrets: string[] = [];
+  for (const { id, sealed } of delivery.secrets) {
+    signingSecrets.push(await secretBox.open(sealed, signingPurpose(tenantId, id), tenantId));
+  }
+  return { kind: delivery.channel_kind, target, signingSecrets };
 }
 
 /** The rules of Standard Webhooks for what a status means, and PagerDuty's for 400. */

@@ -4,7 +4,7 @@ import { AppError, notFound } from '../platform/errors.ts';
 import { isUuid, type NewId } from '../platform/ids.ts';
 import type { Page, PageCursor } from '../platform/page.ts';
 import type { Random } from '../platform/random.ts';
-import type { SecretBox } from '../platform/secret-box.ts';
+import type { Secrets } from '../platform/secret-box.ts';
 import type { AddressGuard } from './address-guard.ts';
 import { signingPurpose, targetPurpose } from './attempt.ts';
 import type { ChannelKind } from './channel.ts';
@@ -43,7 +43,7 @@ export interface GivenChange {
 export interface ChannelsDependencies {
   readonly store: ChannelsStore;
   readonly guard: Pick<AddressGuard, 'objectionTo'>;
-  readonly secretBox: Pick<SecretBox, 'seal'>;
+  readonly secretBox: Pick<Secrets, 'seal'>;
   readonly clock: Pick<Clock, 'now'>;
   readonly newId: NewId;
   readonly random: Pick<Random, 'bytes'>;
@@ -60,14 +60,15 @@ export function createChannels(deps: ChannelsDependencies) {
     if (!row) throw notFound('channel');
     return row;
   };
-  const sealedTarget = (tenantId: string, id: string, kind: ChannelKind, target: string) => {
+  const sealedTarget = async (tenantId: string, id: string, kind: ChannelKind, target: string) => {
     if (kind !== 'pagerduty') checkAddress(deps.guard, target);
-    return { sealed: secretBox.seal(target, targetPurpose(tenantId, id)), shown: shownTarget(kind, target) };
+    const sealed = await secretBox.seal(target, targetPurpose(tenantId, id), tenantId);
+    return { sealed, shown: shownTarget(kind, target) };
   };
-  const newSecret = (tenantId: string) => {
+  const newSecret = async (tenantId: string) => {
     const secret = newSigningSecret(deps.random);
     const id = newId();
-    const sealed = secretBox.seal(secret, signingPurpose(tenantId, id));
+    const sealed = await secretBox.seal(secret, signingPurpose(tenantId, id), tenantId);
     return { secret, stored: { id, sealed, created_at: clock.now() } };
   };
 
@@ -83,8 +84,8 @@ export function createChannels(deps: ChannelsDependencies) {
     ): Promise<{ row: ChannelRow; secret: string | null }> {
       const { tenantId } = principal;
       const id = newId();
-      const target = sealedTarget(tenantId, id, given.kind, given.target);
-      const made = given.kind === 'webhook' ? newSecret(tenantId) : null;
+      const target = await sealedTarget(tenantId, id, given.kind, given.target);
+      const made = given.kind === 'webhook' ? await newSecret(tenantId) : null;
       const now = clock.now();
       const row: ChannelRow = {
         id,
@@ -130,7 +131,7 @@ export function createChannels(deps: ChannelsDependencies) {
         ...(given.eventKinds === undefined ? {} : { event_kinds: given.eventKinds }),
         ...(given.minSeverity === undefined ? {} : { min_severity: given.minSeverity }),
         ...(given.enabled === undefined ? {} : { enabled: given.enabled }),
-        ...(target === undefined ? {} : { target: sealedTarget(principal.tenantId, id, kind, target) }),
+        ...(target === undefined ? {} : { target: await sealedTarget(principal.tenantId, id, kind, target) }),
       };
       const row = await store.change(principal, id, change, clock.now());
       if (!row) throw notFound('channel');
@@ -155,7 +156,7 @@ export function createChannels(deps: ChannelsDependencies) {
       if (row.kind !== 'webhook') {
         throw new AppError('invalid', `Messages to a channel of kind ${row.kind} are not signed.`);
       }
-      const { secret, stored } = newSecret(principal.tenantId);
+      const { secret, stored } = await newSecret(principal.tenantId);
       const previousValidUntil = new Date(clock.now().getTime() + graceSeconds * 1_000);
       await store.replaceSecret(principal, row, stored, previousValidUntil);
       return { secret, previousValidUntil };

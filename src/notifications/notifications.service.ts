@@ -4,7 +4,7 @@ import type { NewId } from '../platform/ids.ts';
 import type { Log } from '../platform/log.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { Random } from '../platform/random.ts';
-import type { SecretBox } from '../platform/secret-box.ts';
+import type { Secrets } from '../platform/secret-box.ts';
 import { createAddressGuard } from './address-guard.ts';
 import { createChannelsStore } from './channels.store.ts';
 import { createChannels } from './channels.ts';
@@ -17,7 +17,7 @@ import { createRetention } from './retention.ts';
 
 export interface NotifierDependencies {
   readonly database: Database;
-  readonly secretBox: Pick<SecretBox, 'seal' | 'open'>;
+  readonly secretBox: Pick<Secrets, 'seal' | 'open'>;
   readonly clock: Clock;
   readonly newId: NewId;
   readonly random: Random;

@@ -11,6 +11,14 @@ import {
 import { AppError } from './errors.ts';
 import { ipRangeOf } from './ip-address.ts';
 import { type LimitsConfig, limitsSection } from './limits-settings.ts';
+import {
+  incompleteSecrets,
+  isSecretVariable,
+  type SecretsConfig,
+  secretsConfig,
+  secretsExamples,
+  secretsVariables,
+} from './secrets-settings.ts';
 
 /** The variables that Gatehouse reads, each with an example that is shown when it is wrong. */
 const examples: Record<string, string> = {
@@ -30,6 +38,7 @@ const examples: Record<string, string> = {
   GATEHOUSE_CACHE_STALE_SECONDS: '86400',
   GATEHOUSE_AUDIT_DAYS: '90',
   GATEHOUSE_MASTER_KEY: 'the output of: openssl rand -base64 32',
+  ...secretsExamples,
   GATEHOUSE_ADMIN_KEY: 'the output of: openssl rand -hex 24',
   GATEHOUSE_CONFIG: './gatehouse.yaml',
   GATEHOUSE_REGION: 'eu',
@@ -90,10 +99,7 @@ const schema = z.object({
   GATEHOUSE_CACHE_TTL_SECONDS: wholeNumber(1, 86_400).default(3_600),
   GATEHOUSE_CACHE_STALE_SECONDS: wholeNumber(0, 86_400).default(86_400),
   GATEHOUSE_AUDIT_DAYS: wholeNumber(1, 36_500).default(90),
-  GATEHOUSE_MASTER_KEY: z
-    .string()
-    .refine((text) => Buffer.from(text, 'base64').length === 32, { message: 'must be 32 bytes in base64' })
-    .optional(),
+  ...secretsVariables,
   GATEHOUSE_ADMIN_KEY: z
     .string()
     .min(16, 'must have at least 16 characters, or it could be guessed')
@@ -160,8 +166,7 @@ export interface Config {
   readonly cache: CacheConfig;
   /** How long entries of the audit log are kept. */
   readonly auditDays: number;
-  /** 32 bytes; absent: read from, or generated into, the data directory. */
-  readonly masterKey: Buffer | null;
+  readonly secrets: SecretsConfig;
   readonly adminKey: string | null;
   readonly region: 'eu' | 'us' | 'apac';
   readonly limits: LimitsConfig;
@@ -226,6 +231,7 @@ export function loadConfig(environment: Environment = process.env): Config {
     ...(parsed.success ? [] : problemsIn(parsed.error)),
     ...incompleteProviders(given),
     ...incompleteS3(given),
+    ...incompleteSecrets(given),
     ...(limits.success ? [] : problemsInLimits(limits.error)),
   ];
   if (!parsed.success || !limits.success || problems.length > 0) throw invalid(problems);
@@ -258,7 +264,7 @@ export function loadConfig(environment: Environment = process.env): Config {
       staleMs: v.GATEHOUSE_CACHE_STALE_SECONDS * 1000,
     },
     auditDays: v.GATEHOUSE_AUDIT_DAYS,
-    masterKey: v.GATEHOUSE_MASTER_KEY ? Buffer.from(v.GATEHOUSE_MASTER_KEY, 'base64') : null,
+    secrets: secretsConfig(v, environment),
     adminKey: v.GATEHOUSE_ADMIN_KEY ?? null,
     region: v.GATEHOUSE_REGION,
     limits: limits.data,
@@ -302,7 +308,9 @@ export const knownVariables = (): string[] => Object.keys(examples);
 
 /** Names beginning with GATEHOUSE_ that nothing reads: most likely a slip of the keyboard, worth a warning. */
 export function unknownVariables(environment: Environment = process.env): string[] {
-  return Object.keys(environment).filter((name) => name.startsWith('GATEHOUSE_') && !(name in examples));
+  return Object.keys(environment).filter(
+    (name) => name.startsWith('GATEHOUSE_') && !(name in examples) && !isSecretVariable(name),
+  );
 }
 
 const s3Needs = ['S3_BUCKET', 'S3_ACCESS_KEY_ID', 'S3_SECRET_ACCESS_KEY'] as const;

@@ -1,19 +1,37 @@
-import { closeSync, fsyncSync, linkSync, openSync, readFileSync, unlinkSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, linkSync, openSync, unlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { AppError } from './errors.ts';
+import { fixedMasterKeys, type MasterKeys, masterKeysInFile, readKeyFile } from './keyring/master-keys.ts';
 import type { Random } from './random.ts';
 
+/** Where the operator says that the master keys are. */
+export interface MasterKeySettings {
+  readonly masterKey: Buffer | null;
+  /** Open what they sealed, and seal nothing. */
+  readonly oldMasterKeys: readonly Buffer[];
+  /** A file that all instances read. */
+  readonly keyringFile: string | null;
+}
+
 /**
- * The configured master key, else the one in the data directory, else a new one written there with mode 0600.
+ * The configured master keys, else those in the data directory, else a new one written there with mode 0600 (ask
+ * `refuseNewMasterKey` before).
  * The file appears complete or not at all: it is written beside its place and linked into it.
- * @returns 32 bytes.
- * @throws AppError `data_directory` when the file is there and does not hold 32 bytes in base64.
+ * @throws AppError `data_directory` when the file is there and holds anything but keys of 32 bytes in base64.
  */
-export function resolveMasterKey(configured: Buffer | null, dataDir: string, random: Random): Buffer {
-  if (configured) return configured;
+export function resolveMasterKeys(
+  configured: MasterKeySettings,
+  dataDir: string,
+  random: Random,
+): MasterKeys {
+  const { masterKey, oldMasterKeys: more, keyringFile } = configured;
+  if (masterKey) return fixedMasterKeys([masterKey, ...more]);
+  if (keyringFile !== null) return masterKeysInFile(keyringFile, { isShared: true, random, more });
   const path = keyFile(dataDir);
-  const present = readKey(path);
-  if (present) return present;
+  if (!existsSync(path)) makeKeyFile(path, random);
+  return masterKeysInFile(path, { isShared: false, random, more });
+}
+
+function makeKeyFile(path: string, random: Random): void {
   const draft = `${path}.${random.bytes(6).toString('hex')}`;
   const fd = openSync(draft, 'wx', 0o600);
   try {
@@ -30,38 +48,15 @@ export function resolveMasterKey(configured: Buffer | null, dataDir: string, ran
   } finally {
     unlinkSync(draft);
   }
-  const written = readKey(path);
-  if (!written) throw new AppError('data_directory', `${path} was removed while it was being written.`);
-  return written;
 }
 
 /**
- * The master key in the data directory, without making one.
+ * The master keys in a file, without making one; by default the one in the data directory.
  * @returns null when there is none.
- * @throws AppError `data_directory` as `resolveMasterKey` does.
+ * @throws AppError `data_directory` as `resolveMasterKeys` does.
  */
-export function readMasterKey(dataDir: string): Buffer | null {
-  return readKey(keyFile(dataDir));
+export function readMasterKeys(path: string): readonly Buffer[] | null {
+  return existsSync(path) ? readKeyFile(path) : null;
 }
 
-const keyFile = (dataDir: string) => join(dataDir, 'master.key');
-
-function readKey(path: string): Buffer | null {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw new AppError('data_directory', `The master key ${path} cannot be read. Check who owns the file.`, {
-      cause,
-    });
-  }
-  const key = Buffer.from(text.trim(), 'base64');
-  if (key.length !== 32) {
-    throw new AppError(
-      'data_directory',
-      `The master key ${path} is damaged: it must hold 32 bytes in base64. Put the original back from a backup; without it the stored provider keys cannot be opened.`,
-    );
-  }
-  return key;
-}
+export const keyFile = (dataDir: string) => join(dataDir, 'master.key');

@@ -3,7 +3,22 @@ import { AppError } from './errors.ts';
 import type { Random } from './random.ts';
 
 /**
- * Seals small secrets (provider keys) for storage: AES-256-GCM under a key that HKDF-SHA-256 (RFC 5869) derives from
+ * What stored secrets are sealed and opened by: the keyring (`keyring/keyring.ts`), under a data key of the tenant. A
+ * secret box will do where nothing is kept, as in tests.
+ */
+export interface Secrets {
+  /**
+   * @param purpose what the secret belongs to, such as `provider:<id>`: the row that holds it, by name.
+   * @param tenantId whose it is; null: the platform's. Purpose and tenant are needed again to open it.
+   * @throws AppError `dependency_down` when the key that it needs cannot be had now.
+   */
+  seal(secret: string, purpose: string, tenantId: string | null): string | Promise<string>;
+  /** @throws AppError `dependency_down` when its key cannot be had, or it was changed or moved. */
+  open(sealed: string, purpose: string, tenantId: string | null): string | Promise<string>;
+}
+
+/**
+ * The form of the version before (`v1`). Seals small secrets (provider keys) for storage: AES-256-GCM under a key that HKDF-SHA-256 (RFC 5869) derives from
  * the master key for each purpose, so that a sealed value moved to another tenant or row does not open.
  */
 export interface SecretBox {

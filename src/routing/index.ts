@@ -24,5 +24,6 @@ export { modelNamePattern } from './routing.schema.ts';
 export { createRouting, type Routing } from './routing.service.ts';
 export { createRoutingStore, type RoutingStore as RoutingRows } from './routing.store.ts';
 export type { GivenProvider } from './routing-rows.ts';
+export { sealedProviderKeys } from './sealed-keys.ts';
 export { type CallFacts, onlyTarget, type PreferredTier, type TargetKnowledge } from './target-order.ts';
 export { drawOne } from './weighted-draw.ts';

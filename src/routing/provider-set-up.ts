@@ -2,7 +2,8 @@ import type { Principal } from '../access/index.ts';
 import type { Clock } from '../platform/clock.ts';
 import { AppError, notFound } from '../platform/errors.ts';
 import { isUuid, type NewId } from '../platform/ids.ts';
-import type { SecretBox } from '../platform/secret-box.ts';
+import type { Secrets } from '../platform/secret-box.ts';
+import type { SecretReferences } from '../platform/secret-references/index.ts';
 import { checkedBaseUrl } from './address-policy.ts';
 import { checkedDescription, type ProviderDescription } from './provider-kinds.ts';
 import type { Provider, ProviderKind } from './resolution.ts';
@@ -14,7 +15,8 @@ import { type GivenKey, openKeys, sealKeys } from './stored-keys.ts';
 
 export interface ProviderSetUpDependencies {
   readonly store: RoutingStore;
-  readonly secretBox: Pick<SecretBox, 'seal' | 'open'>;
+  readonly secretBox: Secrets;
+  readonly references: SecretReferences;
   readonly clock: Pick<Clock, 'now'>;
   readonly newId: NewId;
   readonly snapshot: () => RoutingSnapshot;
@@ -69,15 +71,17 @@ export function createProviderSetUp(deps: ProviderSetUpDependencies) {
     ): Promise<Provider> {
       const localAllowed = principal.role === 'owner';
       const keys = given.keys ?? [];
+      refuseForeignReferences(deps.references, principal, keys);
       const { baseUrl, settings } = checkedDescription(given, localAllowed, keys.length > 0);
       const id = deps.newId();
+      const tenantId = settingsOwner(principal);
       const row: ProviderRow = {
         id,
-        tenant_id: settingsOwner(principal),
+        tenant_id: tenantId,
         name: given.name,
         kind: given.kind,
         base_url: baseUrl,
-        ...sealKeys(secretBox, id, keys),
+        ...(await sealKeys(secretBox, { id, tenant_id: tenantId }, keys)),
         settings,
         local_addresses_allowed: localAllowed,
         revision: 1,
@@ -89,7 +93,7 @@ export function createProviderSetUp(deps: ProviderSetUpDependencies) {
       await deps.refresh();
       return (
         deps.snapshot().provider(row.tenant_id, row.name) ??
-        storedProvider(row, openKeys(secretBox, row, []), null)
+        storedProvider(row, await openKeys(deps, row, []), null)
       );
     },
 
@@ -102,6 +106,7 @@ export function createProviderSetUp(deps: ProviderSetUpDependencies) {
       const before = storedOf(principal, idOrName);
       if (!before) throw notFound('provider');
       const { keys } = given;
+      refuseForeignReferences(deps.references, principal, keys ?? []);
       const hasKey = keys === null ? before.keys.length > 0 || before.keyProblem !== null : keys.length > 0;
       const { baseUrl, settings } = checkedDescription(given, true, hasKey);
       if (keys === null && hasKey && !isSameServer(before, given.kind, baseUrl)) throw keyMustBeGivenAgain();
@@ -115,7 +120,9 @@ export function createProviderSetUp(deps: ProviderSetUpDependencies) {
         settings,
         local_addresses_allowed: localAllowed,
         updated_at: deps.clock.now(),
-        ...(keys === null ? {} : sealKeys(secretBox, before.id, keys)),
+        ...(keys === null
+          ? {}
+          : await sealKeys(secretBox, { id: before.id, tenant_id: before.tenantId }, keys)),
       };
       const scope = settingsScope(principal);
       if (!(await store.updateProvider(scope, before.id, deps.revisionOf(before), change))) {
@@ -146,6 +153,21 @@ export function createProviderSetUp(deps: ProviderSetUpDependencies) {
       await deps.refresh();
     },
   };
+}
+
+/** @throws AppError `invalid` naming the key, when it refers to what the caller may not make the server read. */
+function refuseForeignReferences(
+  references: SecretReferences,
+  principal: Principal,
+  keys: readonly GivenKey[],
+): void {
+  const isOwner = principal.role === 'owner';
+  for (const [i, { value }] of keys.entries()) {
+    const objection = references.objectionTo(value, { isOwner, tenantId: principal.tenantId });
+    if (objection === null) continue;
+    const path = keys.length === 1 ? 'api_key' : `api_keys.${i}.key`;
+    throw new AppError('invalid', `${path} ${objection}.`, { errors: [{ path, message: objection }] });
+  }
 }
 
 function isSameServer(before: Provider, kind: ProviderKind, baseUrl: string): boolean {

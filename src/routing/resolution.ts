@@ -22,6 +22,8 @@ export interface ProviderKey {
   readonly hint: string | null;
   /** Share of the calls. */
   readonly weight: number;
+  /** Where the key is kept, when it was given as a reference such as `vault:path#field`. */
+  readonly reference?: string;
 }
 
 /** How long a provider may take, in milliseconds. What is absent is the gateway's default. */

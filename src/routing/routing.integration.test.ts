@@ -19,7 +19,15 @@ const tenants = { acme: newId(), other: newId() };
 function principal(slug: keyof typeof tenants, role: Role = 'admin', actsInNamedTenant = false): Principal {
   const tenantId = tenants[slug];
   return {
-    tenant: { id: tenantId, slug, name: slug, tier: 'starter', region: 'eu', status: 'active', timeZone: 'UTC' },
+    tenant: {
+      id: tenantId,
+      slug,
+      name: slug,
+      tier: 'starter',
+      region: 'eu',
+      status: 'active',
+      timeZone: 'UTC',
+    },
     tenantId,
     keyId: `key-of-${slug}`,
     userId: null,

@@ -40,7 +40,11 @@ export const providerDescription = z
       .max(2000)
       .nullish()
       .describe('Absent: the official address of its kind; `azure` and `openai-compatible` have none'),
-    api_key: keyValue.nullish().describe('Stored encrypted; never shown again'),
+    api_key: keyValue
+      .nullish()
+      .describe(
+        'Stored encrypted; never shown again. Or where it is kept: `vault:path#field`, and for owners `env:NAME` and `file:/path`',
+      ),
     api_keys: z
       .array(z.object({ key: keyValue, weight: weight.default(1).describe('Share of the calls') }))
       .min(1)
@@ -89,7 +93,13 @@ export const providerView = z.object({
   base_url: z.string(),
   has_key: z.boolean(),
   key_hint: z.string().nullable().describe('Last characters of the first key, when it is a long one'),
-  keys: z.array(z.object({ hint: z.string().nullable(), weight: z.number() })),
+  keys: z.array(
+    z.object({
+      hint: z.string().nullable(),
+      weight: z.number(),
+      reference: z.string().nullable().describe('Where the key is kept, when it was given as a reference'),
+    }),
+  ),
   key_problem: z.string().nullable().describe('Why its keys cannot be used'),
   aws_region: z.string().nullable(),
   project_id: z.string().nullable(),

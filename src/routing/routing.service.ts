@@ -4,7 +4,8 @@ import { AppError, notFound } from '../platform/errors.ts';
 import type { NewId } from '../platform/ids.ts';
 import type { Log } from '../platform/log.ts';
 import type { Random } from '../platform/random.ts';
-import type { SecretBox } from '../platform/secret-box.ts';
+import type { Secrets } from '../platform/secret-box.ts';
+import { noSecretReferences, type SecretReferences } from '../platform/secret-references/index.ts';
 import { answerModelOf, embeddingModelOf } from './answer-model.ts';
 import { type DryRunDependencies, dryRun, type ImaginedCall } from './dry-run.ts';
 import { oneAtATime } from './one-at-a-time.ts';
@@ -20,7 +21,9 @@ import { type CallFacts, type TargetKnowledge, targetsInOrder } from './target-o
 
 export interface RoutingDependencies {
   readonly store: RoutingStore;
-  readonly secretBox: Pick<SecretBox, 'seal' | 'open'>;
+  readonly secretBox: Secrets;
+  /** What stands for a key that is kept elsewhere; absent: none is accepted. */
+  readonly references?: SecretReferences;
   readonly clock: Pick<Clock, 'now'>;
   readonly newId: NewId;
   readonly random: Pick<Random, 'fraction'>;
@@ -39,12 +42,13 @@ const maxNamesInDetail = 20;
 export function createRouting(deps: RoutingDependencies) {
   const { store, log } = deps;
   let snapshot = createRoutingSnapshot([], []);
-  const opened = createOpenProviders(deps);
+  const { secretBox, references = noSecretReferences } = deps;
+  const opened = createOpenProviders({ secretBox, references, log });
   const fromEnvironment = deps.environmentProviders.map(environmentProvider);
 
   const load = async (): Promise<void> => {
     const [providerRows, routeRows] = await Promise.all([store.allProviders(), store.allRoutes()]);
-    const stored = opened.open(providerRows);
+    const stored = await opened.open(providerRows);
     const taken = new Set(stored.flatMap((provider) => (provider.tenantId === null ? [provider.name] : [])));
     snapshot = createRoutingSnapshot(
       [...fromEnvironment.filter((provider) => !taken.has(provider.name)), ...stored],
@@ -66,6 +70,11 @@ export function createRouting(deps: RoutingDependencies) {
 
   return {
     start: refresh,
+    /** Opens every key again: one may be closed by now, open again, or be another one where it is kept. */
+    async reopen(): Promise<void> {
+      opened.reopen();
+      await refreshQuietly();
+    },
 
     /**
      * @param model as the caller named it.
@@ -121,7 +130,7 @@ export function createRouting(deps: RoutingDependencies) {
       return route;
     },
 
-    ...createProviderSetUp({ ...setUp, secretBox: deps.secretBox, revisionOf: opened.revisionOf }),
+    ...createProviderSetUp({ ...setUp, secretBox, references, revisionOf: opened.revisionOf }),
     ...createRouteSetUp(setUp),
   };
 }

@@ -7,6 +7,8 @@ export interface SealedKey {
   readonly sealed: string;
   readonly hint: string | null;
   readonly weight: number;
+  /** Where the key is kept, when what is sealed is a reference to it. */
+  readonly reference?: string;
 }
 
 export interface ProviderRow {

@@ -49,7 +49,7 @@ export function showProvider(provider: Provider) {
     base_url: provider.baseUrl,
     has_key: keys.length > 0 || provider.keyProblem !== null,
     key_hint: keys[0]?.hint ?? null,
-    keys: keys.map(({ hint, weight }) => ({ hint, weight })),
+    keys: keys.map(({ hint, weight, reference = null }) => ({ hint, weight, reference })),
     key_problem: provider.keyProblem,
     aws_region: settings.awsRegion ?? null,
     project_id: settings.projectId ?? null,

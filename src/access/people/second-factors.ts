@@ -66,7 +66,10 @@ export function createSecondFactors(deps: SecondFactorsDependencies) {
     }
     const row = await store.totpOf(user.id);
     if (!row?.confirmed_at || given.otp === undefined) return false;
-    const step = stepOf(await deps.secretBox.open(row.sealed_secret, purpose(user), user.tenant_id), given.otp);
+    const step = stepOf(
+      await deps.secretBox.open(row.sealed_secret, purpose(user), user.tenant_id),
+      given.otp,
+    );
     return step !== null && (await store.useStep(user.id, step));
   };
 

@@ -19,6 +19,8 @@ export type DatabaseFacts =
       readonly schema: SchemaState;
       /** Of the master key that sealed the stored secrets; null when none is recorded yet. */
       readonly masterKeyFingerprint: string | null;
+      /** Ids of the key-encryption keys that stored data keys are wrapped by. */
+      readonly keksInUse: readonly string[];
       /** Who serves from it now. */
       readonly instances: readonly InstanceSeen[];
     };
@@ -90,6 +92,7 @@ interface ServerRow {
   has_migrations: boolean;
   has_settings: boolean;
   has_instances: boolean;
+  has_data_keys: boolean;
 }
 
 async function look(client: pg.Client, clock: Pick<Clock, 'monotonicMs'>): Promise<DatabaseFacts> {
@@ -108,7 +111,8 @@ async function look(client: pg.Client, clock: Pick<Clock, 'monotonicMs'>): Promi
       ) as foreign_owner,
       to_regclass('gatehouse_migrations') is not null as has_migrations,
       to_regclass('platform_settings') is not null as has_settings,
-      to_regclass('live_instances') is not null as has_instances
+      to_regclass('live_instances') is not null as has_instances,
+      to_regclass('data_keys') is not null as has_data_keys
     from pg_roles left join (select oid from pg_roles where rolname = 'gatehouse_app') as app on true
     where rolname = current_user`);
   const server = rows[0];
@@ -122,6 +126,10 @@ async function look(client: pg.Client, clock: Pick<Clock, 'monotonicMs'>): Promi
           client,
           `select value ->> 'fingerprint' as name from platform_settings where name = 'master_key_fingerprint'`,
         )
+      : [];
+  const keksInUse =
+    server.has_data_keys && isReadable
+      ? await names(client, 'select distinct kek_id as name from data_keys order by 1 limit 1000')
       : [];
   const instances =
     server.has_instances && isReadable
@@ -145,6 +153,7 @@ async function look(client: pg.Client, clock: Pick<Clock, 'monotonicMs'>): Promi
     },
     schema: schemaState(server.has_migrations, await shippedMigrations(), applied),
     masterKeyFingerprint: fingerprints[0] ?? null,
+    keksInUse,
     instances: instances.rows,
   };
 }

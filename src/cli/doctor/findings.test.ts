@@ -29,6 +29,7 @@ const reached: DatabaseFacts = {
   rights,
   schema: { exists: true, pending: [], unknown: [] },
   masterKeyFingerprint: null,
+  keksInUse: [],
   instances: [],
 };
 
@@ -127,12 +128,26 @@ describe('what doctor says of', () => {
     const findings = [
       masterKeyFinding('master.key', null, sealedBy(null)),
       masterKeyFinding('master.key', null, sealedBy(fingerprint)),
-      masterKeyFinding('master.key', key, sealedBy(fingerprint)),
-      masterKeyFinding('master.key', key, sealedBy('0123456789abcdef')),
-      masterKeyFinding('master.key', key, sealedBy(null)),
-      masterKeyFinding('master.key', key, { state: 'not_running' }),
+      masterKeyFinding('master.key', [key], sealedBy(fingerprint)),
+      masterKeyFinding('master.key', [key], sealedBy('0123456789abcdef')),
+      masterKeyFinding('master.key', [key], sealedBy(null)),
+      masterKeyFinding('master.key', [key], { state: 'not_running' }),
+      masterKeyFinding('master.key', [systemRandom.bytes(32), key], sealedBy(fingerprint)),
+      masterKeyFinding('master.key', [key], {
+        ...sealedBy(fingerprint),
+        keksInUse: ['local:0123456789abcdef'],
+      }),
     ];
-    expect(findings.map(({ status }) => status)).toEqual(['ok', 'problem', 'ok', 'problem', 'ok', 'ok']);
+    expect(findings.map(({ status }) => status)).toEqual([
+      'ok',
+      'problem',
+      'ok',
+      'problem',
+      'ok',
+      'ok',
+      'ok',
+      'problem',
+    ]);
     for (const form of ['base64', 'hex'] as const)
       expect(JSON.stringify(findings)).not.toContain(key.toString(form));
   });

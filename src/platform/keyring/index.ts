@@ -1,0 +1,5 @@
+export { keyringRoutes } from './keyring.routes.ts';
+export { createKeyring, type Keyring, type KeyringDependencies, type KeyringStatus } from './keyring.ts';
+export { createKeyringParts } from './keyring-parts.ts';
+export type { MasterKeys } from './master-keys.ts';
+export { isStale, type SealedColumn, type SealedRow, textColumn } from './sealed-columns.ts';
