@@ -26,6 +26,8 @@ export interface InstancesOptions {
   /** False: none is started, and each gets to know nothing of Redis. */
   readonly redis?: boolean;
   readonly simulator?: SimulatorOptions;
+  /** A migrated one to serve from, which is dropped in the end; a copy of the test run's when absent. */
+  readonly database?: TestDatabase;
 }
 
 /** Whole servers on one database and one Redis, each with a data directory of its own, and one provider. */
@@ -83,7 +85,7 @@ export async function startInstances(options: InstancesOptions = {}): Promise<Ru
     for (let step = undo.pop(); step !== undefined; step = undo.pop()) await step();
   };
   try {
-    const database = await createTestDatabase();
+    const database = options.database ?? (await createTestDatabase());
     undo.push(() => database.drop());
     const redis = options.redis === false ? null : await startRedis();
     if (redis) undo.push(() => redis.stop());
