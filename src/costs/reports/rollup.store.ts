@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Database, Tx } from '../../platform/database/database.ts';
 import { dimensionColumns, joinAllValues, priced } from './dimensions.ts';
-import { measures, measuresOfAdjustment, measuresOfRow, selected, summed } from './measures.ts';
+import { measures, measuresOfAdjustment, measuresOfRow, selected } from './measures.ts';
 
 /** Up to where a table was rolled up: every row whose (added_by, id) is at most this, and no other. */
 export interface Taken {
@@ -142,7 +142,7 @@ async function take(tx: Tx, source: Source, horizon: Horizon, maxRows: number): 
     ), fine as materialized (
       select tenant_id, dimension, value,
         date_bin(case when dimension = 'all' then interval '15 minutes' else interval '1 hour' end, at, 'epoch') as bucket,
-        ${sql.raw(summed)}
+        ${sql.raw(boundedSums)}
       from facts ${sql.raw(joinAllValues(source))}
       group by 1, 2, 3, 4
     )
@@ -152,13 +152,13 @@ async function take(tx: Tx, source: Source, horizon: Horizon, maxRows: number): 
     from fine where dimension = 'all' or not ${sql.raw(byMonthOnly)}
       and bucket >= coalesce(${horizon.hoursSince}::timestamptz, '-infinity')
     union all
-    select tenant_id, dimension, 'hour', date_trunc('hour', bucket, 'UTC'), value, ${sql.raw(summed)}
+    select tenant_id, dimension, 'hour', date_trunc('hour', bucket, 'UTC'), value, ${sql.raw(boundedSums)}
     from fine where dimension = 'all' group by 1, 2, 4, 5
     union all
-    select tenant_id, dimension, 'day', date_trunc('day', bucket, 'UTC'), value, ${sql.raw(summed)}
+    select tenant_id, dimension, 'day', date_trunc('day', bucket, 'UTC'), value, ${sql.raw(boundedSums)}
     from fine where not ${sql.raw(byMonthOnly)} group by 1, 2, 4, 5
     union all
-    select tenant_id, dimension, 'month', date_trunc('month', bucket, 'UTC'), value, ${sql.raw(summed)}
+    select tenant_id, dimension, 'month', date_trunc('month', bucket, 'UTC'), value, ${sql.raw(boundedSums)}
     from fine group by 1, 2, 4, 5
     on conflict (tenant_id, dimension, grain, bucket, value) do update set ${sql.raw(added)}`.execute(tx);
   await sql`insert into cost_alert_checks (tenant_id, due_since)
@@ -169,8 +169,17 @@ async function take(tx: Tx, source: Source, horizon: Horizon, maxRows: number): 
   return true;
 }
 
+/**
+ * Sums end here, four billion dollars, so that two of them are within 64 bits: what one tenant's provider makes up must not
+ * keep the rollups of all from going on.
+ */
+const mostSummed = 4_000_000_000_000_000_000n;
+const bounded = (sum: string) => `least(greatest(${sum}, -${mostSummed}), ${mostSummed})`;
+const boundedSums = measures
+  .map((measure) => `${bounded(`coalesce(sum(${measure}), 0)`)}::bigint as ${measure}`)
+  .join(', ');
 const added = measures
-  .map((measure) => `${measure} = cost_rollups.${measure} + excluded.${measure}`)
+  .map((measure) => `${measure} = ${bounded(`cost_rollups.${measure} + excluded.${measure}`)}`)
   .join(', ');
 
 function horizonOf(row: HorizonRow | undefined): Horizon {

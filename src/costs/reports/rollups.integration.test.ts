@@ -273,6 +273,37 @@ describe('reports', () => {
     );
   }, 240_000);
 
+  it('go on for everybody when what one tenant is told adds up to more than a sum can hold', async () => {
+    await clear();
+    const [greedy = '', modest = ''] = tenants;
+    const row = (tenantId: string, costNanoUsd: bigint): Fact => ({
+      kind: 'row',
+      id: newId(),
+      tenantId,
+      at: new Date(start),
+      keyId: 'key-1',
+      userId: null,
+      promptId: null,
+      route: null,
+      provider: 'sim',
+      model: 'm',
+      tags: [],
+      costNanoUsd,
+      inputTokens: 1,
+      outputTokens: 1,
+      final: true,
+    });
+    const most = 9_000_000_000_000_000_000n;
+    await add(writers[2] as pg.Client, [...[1, 2, 3].map(() => row(greedy, most)), row(modest, 5n)]);
+    // All at once, and one after another on top of what is there.
+    await rollUpAll();
+    await add(writers[2] as pg.Client, [row(greedy, most), row(modest, 7n)]);
+    await rollUpAll(1);
+    const { rows } = await sql<{ sum: bigint }>`select cost_nano_usd as sum from cost_rollups
+      where tenant_id = ${modest} and dimension = 'all' and grain = 'month'`.execute(test.database.platform);
+    expect(rows).toEqual([{ sum: 12n }]);
+  });
+
   it('do not miss a row whose transaction began first and ended last', async () => {
     const make = (costNanoUsd: bigint): Fact => ({
       kind: 'row',
