@@ -8,6 +8,7 @@ import {
   createAccessStore,
   createPeople,
   peopleRoutes,
+  sealedPeopleColumns,
   platformPrincipal,
   roleRoutes,
 } from './access/index.ts';
@@ -54,7 +55,7 @@ import {
   limitsRoutes,
   rateLimitsRoutes,
 } from './limits/index.ts';
-import { createNotifier, notificationRoutes, sealedNotificationColumns } from './notifications/index.ts';
+import { createAddressGuard, createNotifier, notificationRoutes, sealedNotificationColumns } from './notifications/index.ts';
 import {
   createHealth,
   createHealthHistory,
@@ -200,6 +201,7 @@ export async function compose(
     columns: [
       sealedProviderKeys(database),
       ...sealedNotificationColumns(database),
+      ...sealedPeopleColumns(database),
       sealedAuditKeys(database),
     ],
     instanceId,
@@ -261,6 +263,7 @@ export async function compose(
       ),
     countFailedAuthentication: () => failedAuthentication.inc(),
     subscribe: (onChange, onGap) => notifications.subscribe('sessions_changed', onChange, onGap),
+    issuerAddresses: createAddressGuard(config.notifications.allowedAddresses),
     publicUrl: config.publicUrl,
     clock,
     newId,

@@ -8,6 +8,8 @@ const publicRoutes = [
   'GET /api/versions',
   'GET /health/live',
   'GET /health/ready',
+  'GET /api/v1/auth/providers/absent/callback',
+  'GET /api/v1/auth/providers/absent/start',
   'POST /api/v1/auth/invitations/accept',
   'POST /api/v1/auth/password/reset',
   'POST /api/v1/auth/sign-in',

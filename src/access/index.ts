@@ -25,6 +25,7 @@ export {
   type Tier,
 } from './principal.ts';
 export { createPeople, type People, peopleRoutes } from './people/index.ts';
+export { sealedPeopleColumns } from './people/sealed-columns.ts';
 export type { NoteSignIn } from './people/note-sign-in.ts';
 export { type Grant, refuseGrantBeyond } from './roles/delegation.ts';
 export { grantablePermissions, type RoleFacts } from './roles/role-facts.ts';

@@ -11,6 +11,7 @@ import {
   type TenantFacts,
 } from '../../src/access/index.ts';
 import { createHttp, type HttpServer } from '../../src/http/index.ts';
+import { createAddressGuard } from '../../src/notifications/index.ts';
 import { type Clock, systemClock } from '../../src/platform/clock.ts';
 import { createNotifications } from '../../src/platform/database/notifications.ts';
 import { createIds } from '../../src/platform/ids.ts';
@@ -70,6 +71,7 @@ export async function createHouse(
     note: async (_tenantId, action, userId) => void notes.push({ action, userId }),
     countFailedAuthentication: () => {},
     subscribe: (onChange, onGap) => notifications.subscribe('sessions_changed', onChange, onGap),
+    issuerAddresses: createAddressGuard(['127.0.0.1', 'localhost']),
     publicUrl: options.publicUrl ?? null,
     clock,
     newId,

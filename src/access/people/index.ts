@@ -11,6 +11,14 @@ import { createSessionsStore } from '../sessions/sessions.store.ts';
 import { createSignInTokens } from '../sign-in.ts';
 import { accountRoutes } from './account.routes.ts';
 import { createBrowserSignIn } from './browser-sign-in.ts';
+import { createGitHub } from './issuers/github.ts';
+import { type AddressCheck, createIssuerFetch } from './issuers/issuer-fetch.ts';
+import { createIssuerSignIn } from './issuers/issuer-sign-in.ts';
+import { issuersRoutes } from './issuers/issuers.routes.ts';
+import { createIssuers } from './issuers/issuers.service.ts';
+import { createIssuersStore } from './issuers/issuers.store.ts';
+import { createOpenIdIssuers } from './issuers/openid-issuer.ts';
+import { createVouchedPeople } from './issuers/vouched-person.ts';
 import type { NoteSignIn } from './note-sign-in.ts';
 import { createPasswordHasher } from './password-hash.ts';
 import { createPasswordPolicy } from './password-policy.ts';
@@ -32,6 +40,8 @@ export interface CreatePeopleDependencies {
   readonly note: NoteSignIn;
   readonly countFailedAuthentication: () => void;
   readonly subscribe: (onChange: (change: string) => void, onGap: () => void) => void;
+  /** Which addresses issuers may have. */
+  readonly issuerAddresses: AddressCheck;
   /** Where browsers reach this server; null when it was not configured. */
   readonly publicUrl: string | null;
   readonly clock: Clock;
@@ -74,8 +84,38 @@ export function createPeople(deps: CreatePeopleDependencies) {
     newId,
     random,
   });
+  const issuerFetch = createIssuerFetch(deps.issuerAddresses);
+  const issuersStore = createIssuersStore(database);
+  const issuers = createIssuers({
+    store: issuersStore,
+    secretBox: deps.secretBox,
+    check: deps.issuerAddresses,
+    tenant,
+    role,
+    clock,
+    newId,
+  });
+  const issuerSignIn = createIssuerSignIn({
+    issuers,
+    people: createVouchedPeople({
+      store: issuersStore,
+      users: store,
+      userChanged: sessions.userChanged,
+      clock,
+      newId,
+    }),
+    underWay: factorsStore,
+    openId: createOpenIdIssuers(issuerFetch.fetch, clock),
+    gitHub: createGitHub(issuerFetch.fetch),
+    secretBox: deps.secretBox,
+    clock,
+    random,
+  });
   const parts = {
     sessions,
+    issuers,
+    issuerSignIn,
+    publicUrl,
     secondFactors,
     people: createPeopleService({
       store,
@@ -130,7 +170,7 @@ export function createPeople(deps: CreatePeopleDependencies) {
     },
     async stop(): Promise<void> {
       stopping.abort();
-      await Promise.all([sessions.stop(), sweeper]);
+      await Promise.all([sessions.stop(), sweeper, issuerFetch.stop()]);
     },
   };
 }
@@ -142,5 +182,6 @@ export function peopleRoutes(people: People): Routes {
     signInRoutes(people)(api);
     accountRoutes(people)(api);
     usersRoutes(people)(api);
+    issuersRoutes(people)(api);
   };
 }

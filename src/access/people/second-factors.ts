@@ -37,7 +37,7 @@ const base32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
 /** One-time codes from an authenticator app (TOTP), and recovery codes for when it is lost. */
 export function createSecondFactors(deps: SecondFactorsDependencies) {
   const { store, clock } = deps;
-  const purpose = (user: Pick<UserRow, 'id' | 'tenant_id'>) => `totp:${user.tenant_id}:${user.id}`;
+  const purpose = (user: Pick<UserRow, 'id' | 'tenant_id'>) => totpPurpose(user.tenant_id, user.id);
 
   /** The 30 s step whose code it is, at most one away from now; null when it is none. */
   const stepOf = (secret: string, code: string): bigint | null => {
@@ -166,3 +166,6 @@ function recoveryCodeFrom(bytes: Buffer): string {
 function plainCode(code: string): string {
   return code.replace(/[\s-]/g, '').toUpperCase();
 }
+
+/** What a user's secret is sealed for. */
+export const totpPurpose = (tenantId: string, userId: string): string => `totp:${tenantId}:${userId}`;

@@ -82,6 +82,7 @@ export function createSessions(deps: SessionsDependencies) {
   const principalOf = (row: LiveSession, tenant: TenantFacts, role: RoleFacts): Principal => {
     const keyId = sessionKeyId(row.id);
     const caller = { role: row.role, groups: row.groups, userId: row.user_id, keyId };
+    const permissions = new Set(role.permissions);
     return Object.freeze({
       tenant,
       tenantId: tenant.id,
@@ -89,8 +90,8 @@ export function createSessions(deps: SessionsDependencies) {
       userId: row.user_id,
       role: row.role,
       groups: Object.freeze([...row.groups]),
-      permissions: new Set(role.permissions),
-      readerTokens: readerTokensOf(caller),
+      permissions,
+      readerTokens: readerTokensOf({ ...caller, permissions }),
       actsInNamedTenant: false,
       internal: false,
     });
