@@ -208,7 +208,7 @@ export function createAdjustments(deps: AdjustmentsDependencies) {
         const { createdAt, ...plain } = about;
         const span = { from: from.toISOString(), to: to.toISOString(), provider, model };
         const input = { ...plain, ...span, createdAt: createdAt.toISOString() };
-        await jobs.enqueue(jobId(about.batchId), principal.tenantId, input);
+        await jobs.enqueue(jobId(principal, about.batchId), principal.tenantId, input);
         return { batchId: about.batchId, state: 'running', counts: null, sums: sumsOf(noneRepriced) };
       }
       let counts = noneRepriced;
@@ -226,14 +226,16 @@ export function createAdjustments(deps: AdjustmentsDependencies) {
       return { batchId: asked.dryRun ? null : about.batchId, state: 'done', counts, sums: sumsOf(counts) };
     },
 
-    /** What a repricing has written so far. @throws AppError `not_found` when it wrote nothing and nothing is at it. */
+    /**
+     * What a repricing has written so far.
+     * @throws AppError `not_found` when it wrote nothing, and no job of the tenant's is at it or ended within the hour.
+     */
     async repriced(scope: DatabaseScope, batchId: string): Promise<RepriceReport> {
+      const id = jobId(scope, batchId);
+      // First the state: what a job has written that is done is all that it writes.
+      const job = (await jobs.states([id])).get(id);
       const sums = await store.sumsOfBatch(scope, batchId);
-      const job = (await jobs.states([jobId(batchId)])).get(jobId(batchId));
-      if (sums.adjustments === 0n) {
-        // Which tenant's job it is, the job does not tell; so nothing is said of one that wrote nothing.
-        throw notFound('repricing, or it has adjusted nothing so far');
-      }
+      if (sums.adjustments === 0n && job === undefined) throw notFound('repricing');
       return {
         batchId,
         state: stateOf(job),
@@ -255,8 +257,9 @@ export function createAdjustments(deps: AdjustmentsDependencies) {
   }
 }
 
-function jobId(batchId: string): string {
-  return `reprice:${batchId}`;
+/** It names the tenant, so that nobody is told of another one's. */
+function jobId({ tenantId }: Pick<DatabaseScope, 'tenantId'>, batchId: string): string {
+  return `reprice:${tenantId}:${batchId}`;
 }
 
 function stateOf(job: JobState | undefined): RepriceReport['state'] {

@@ -227,6 +227,26 @@ describe('repricing', () => {
     expect(made[0]).toEqual({ n: 120n, calls: 120n });
   });
 
+  it('by a job is told of until it is done, also where there is nothing to adjust, and to its tenant only', async () => {
+    await override('0.15');
+    await addLedgerRows(
+      test.database,
+      Array.from({ length: 60 }, () => row()),
+    );
+    const { state, batchId } = await adjustments.reprice(principal, range);
+    expect(state).toBe('running');
+    const told = () => adjustments.repriced(principal, batchId ?? '');
+    await told();
+    await until(async () => (await told()).state === 'done');
+    expect((await told()).sums).toEqual({ adjusted: 0, newlyPriced: 0, deltaNanoUsd: 0n });
+    for (const [scope, id] of [
+      [{ tenantId: newId(), readerTokens: [] }, batchId ?? ''],
+      [principal, newId()],
+    ] as const) {
+      await expect(adjustments.repriced(scope, id)).rejects.toMatchObject({ code: 'not_found' });
+    }
+  });
+
   it('is never changed afterwards', async () => {
     await addLedgerRows(test.database, [row()]);
     await override('1');
