@@ -7,10 +7,14 @@ import {
   createAccess,
   createAccessStore,
   createPeople,
+  createTokens,
+  keySetRoutes,
   peopleRoutes,
   sealedPeopleColumns,
   platformPrincipal,
   roleRoutes,
+  sealedTokenKeys,
+  tokenRoutes,
 } from './access/index.ts';
 import {
   auditRoutes,
@@ -203,6 +207,7 @@ export async function compose(
       ...sealedNotificationColumns(database),
       ...sealedPeopleColumns(database),
       sealedAuditKeys(database),
+      sealedTokenKeys(database),
     ],
     instanceId,
     live: instances.live,
@@ -238,8 +243,29 @@ export async function compose(
     log,
     countFailedAuthentication: () => failedAuthentication.inc(),
     countCrossTenantAttempt: () => crossTenant.inc(),
+    authenticateToken: (token) => tokens.authenticate(token),
     subscribe: (onChange, onGap) => notifications.subscribe('access_changed', onChange, onGap),
   });
+  const tokens = createTokens(
+    {
+      database,
+      secrets: secretBox,
+      clock,
+      newId,
+      random,
+      log,
+      parties: tokenParties(config.publicUrl),
+      subscribe: (onChange, onGap) => notifications.subscribe('tokens_changed', onChange, onGap),
+    },
+    {
+      ...access,
+      authenticateKey: (key) => access.authenticate(key, undefined),
+      checkPassword: async ({ network, ...given }) => ({
+        userId: (await people.passwordSignIn.checkAll(given, network)).id,
+      }),
+      countFailedAuthentication: () => failedAuthentication.inc(),
+    },
+  );
 
   /** By itself: rows that were taken off the spool must not be undone with the request that waited for them. */
   const flushLedger = () => database.apart(() => costs.flush());
@@ -537,10 +563,11 @@ export async function compose(
       log,
     }),
     idempotency,
-    rootRoutes: [healthRoutes(health, metrics)],
+    rootRoutes: [healthRoutes(health, metrics), keySetRoutes(tokens)],
     modelRoutes: [gateway.routes],
     platformRoutes: [
       accessRoutes(access, config.region),
+      tokenRoutes(tokens),
       peopleRoutes(people),
       roleRoutes(access.roles),
       limitsRoutes(limits),
@@ -585,6 +612,8 @@ export async function compose(
       await routing.start();
       await billing.start();
       await notifications.start();
+      // What is revoked from here on is heard of.
+      await tokens.start();
       notifier.start();
       costs.start();
       costReports.start();
@@ -617,6 +646,7 @@ export async function compose(
       await sequencer.stop();
       await notifier.stop();
       await people.stop();
+      await tokens.stop();
       await access.stop();
       await notifications.stop();
       await references.stop();
@@ -628,6 +658,12 @@ export async function compose(
       await database.stop();
     },
   };
+}
+
+/** Tokens name who made them and whom they are for: this installation, by the address that all instances share. */
+function tokenParties(publicUrl: string | null) {
+  const name = publicUrl === null ? 'gatehouse' : publicUrl.replace(/\/$/, '');
+  return { issuer: name, audience: name };
 }
 
 /** An instance that may not serve beside another one takes no calls. */

@@ -4,6 +4,7 @@ import { call, type RunningServer, removeDirectory, startServer } from './harnes
 
 /** Open to everyone. A new line here is a decision. */
 const publicRoutes = [
+  'GET /.well-known/jwks.json',
   'GET /api/v1/openapi.json',
   'GET /api/versions',
   'GET /health/live',
@@ -12,6 +13,7 @@ const publicRoutes = [
   'GET /api/v1/auth/providers/absent/start',
   'POST /api/v1/auth/invitations/accept',
   'POST /api/v1/auth/password/reset',
+  'POST /api/v1/auth/revoke',
   'POST /api/v1/auth/sign-in',
   'POST /api/v1/auth/sign-in/second-factor',
   'POST /api/v1/auth/token',

@@ -1,13 +1,7 @@
 import { z } from 'zod';
 import { problemResponses, type Routes } from '../platform/api.ts';
 import { nextCursor, pageOf, pageQuery } from '../platform/page.ts';
-import {
-  createdKeyView,
-  keyBody,
-  keyView,
-  tenantBody,
-  tenantView,
-} from './access.schema.ts';
+import { createdKeyView, keyBody, keyView, tenantBody, tenantView } from './access.schema.ts';
 import type { Access } from './access.service.ts';
 import type { Region } from './principal.ts';
 

@@ -61,15 +61,3 @@ export const keyView = z.object({
 export const createdKeyView = keyView.extend({
   key: z.string().describe('The whole key; shown this once'),
 });
-
-export const signInBody = z.object({
-  grant_type: z.literal('password').default('password'),
-  email: z.string().min(3).max(320),
-  password: z.string().min(1).max(1_000),
-});
-
-export const tokenView = z.object({
-  access_token: z.string(),
-  token_type: z.literal('Bearer'),
-  expires_in: z.number().int().describe('Seconds'),
-});

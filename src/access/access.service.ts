@@ -6,14 +6,15 @@ import type { Page, PageCursor } from '../platform/page.ts';
 import type { Random } from '../platform/random.ts';
 import { type AccessStore, type KeyRow, signInKeyMaker, type TenantRow } from './access.store.ts';
 import { hashKey, isWellFormedKey, type NewKey, newApiKey } from './api-key.ts';
+import { createPasswordHasher } from './people/password-hash.ts';
 import { isScope, permissionsOfRole } from './permissions.ts';
 import { type Principal, type Region, readerTokensOf, type TenantFacts, type Tier } from './principal.ts';
-import { createPasswordHasher } from './people/password-hash.ts';
 import { refuseGrantBeyond } from './roles/delegation.ts';
 import { createRoles } from './roles/roles.service.ts';
 import { unknownRole } from './roles/roles.store.ts';
 import { createAccessSnapshot } from './snapshot.ts';
 import { changedTenant, refusePast, type TenantChange } from './tenant-change.ts';
+import { looksLikeJwt } from './tokens/read-jwt.ts';
 
 export interface AccessDependencies {
   readonly store: AccessStore;
@@ -23,6 +24,11 @@ export interface AccessDependencies {
   readonly log: Log;
   readonly countFailedAuthentication: () => void;
   readonly countCrossTenantAttempt: () => void;
+  /** Judges a JWT. Absent: none is accepted. @throws AppError `unauthenticated`. */
+  readonly authenticateToken?: (
+    token: string,
+    tenantHeader: string | undefined,
+  ) => Principal | Promise<Principal>;
   /** Calls back for each committed change of tenants and keys, and after each gap in hearing of them. */
   readonly subscribe: (onChange: (change: string) => void, onGap: () => void) => void;
 }
@@ -165,8 +171,14 @@ export function createAccess(deps: AccessDependencies) {
       if (!token) {
         throw unauthenticated('Send an API key: "Authorization: Bearer gh_…" or "X-Api-Key: gh_…".');
       }
-      const hash = hashKey(token);
       const now = clock.now();
+      if (looksLikeJwt(token) && deps.authenticateToken) {
+        const caller = deps.authenticateToken(token, tenantHeader);
+        return caller instanceof Promise
+          ? caller.then((found) => admitted(found, tenantHeader, now))
+          : admitted(caller, tenantHeader, now);
+      }
+      const hash = hashKey(token);
       const known = snapshot.principalOf(hash, now.getTime());
       if (known) return admitted(known, tenantHeader, now);
       if (!isWellFormedKey(token)) throw unauthenticated('This API key is not valid.');
@@ -178,6 +190,11 @@ export function createAccess(deps: AccessDependencies) {
       const asked = beforeLookUp?.();
       return asked instanceof Promise ? asked.then(lookUp) : lookUp();
     },
+
+    /** The caller that a key stands for, by its id; undefined when it is not valid, or not known here. */
+    principalOfKey: snapshot.principalOfKey,
+    /** What a role means in a tenant; one that is not there holds nothing. */
+    roleOf: snapshot.roles.roleOf,
 
     /** The tenant by id or slug, as this instance knows it. */
     tenant: (idOrSlug: string): TenantFacts | undefined => snapshot.tenant(idOrSlug),
@@ -259,10 +276,6 @@ export function createAccess(deps: AccessDependencies) {
     /** Makes a key for the platform itself (first boot, command line), where there is no caller to bound it. */
     createKeyAsPlatform: (tenant: TenantFacts, given: NewKey) =>
       addKey(platformPrincipal(tenant), given, 'platform'),
-
-    /** Makes the short-lived key that stands for a user who has just signed in. */
-    createSignInKey: (tenant: TenantFacts, given: NewKey) =>
-      addKey(platformPrincipal(tenant), given, signInKeyMaker),
 
     keys: (principal: Principal, page: Page<PageCursor>) => store.keys(principal, page.limit, page.after),
 

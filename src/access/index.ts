@@ -6,6 +6,16 @@ export { type Access, createAccess, platformPrincipal } from './access.service.t
 export { createAccessStore, type TenantRow, tenantFacts } from './access.store.ts';
 export type { NewKey } from './api-key.ts';
 export {
+  createPeople,
+  createPeople,
+  type People,
+  type People,
+  peopleRoutes,
+  peopleRoutes,
+} from './people/index.ts';
+export type { NoteSignIn, NoteSignIn } from './people/note-sign-in.ts';
+export { sealedPeopleColumns } from './people/sealed-columns.ts';
+export {
   effectivePermissions,
   type Permission,
   permissions,
@@ -24,9 +34,6 @@ export {
   type TenantLimits,
   type Tier,
 } from './principal.ts';
-export { createPeople, type People, peopleRoutes } from './people/index.ts';
-export { sealedPeopleColumns } from './people/sealed-columns.ts';
-export type { NoteSignIn } from './people/note-sign-in.ts';
 export { type Grant, refuseGrantBeyond } from './roles/delegation.ts';
 export { grantablePermissions, type RoleFacts } from './roles/role-facts.ts';
 export { roleRoutes } from './roles/roles.routes.ts';
@@ -34,3 +41,6 @@ export { roleName } from './roles/roles.schema.ts';
 export { refuseUnknownRole, unknownRole } from './roles/roles.store.ts';
 export type { RouteAccess } from './route-declaration.ts';
 export { refusePast, type TenantChange } from './tenant-change.ts';
+export { sealedTokenKeys } from './tokens/sealed-columns.ts';
+export { keySetRoutes, tokenRoutes } from './tokens/tokens.routes.ts';
+export { createTokens, type PasswordSignIn, type Tokens } from './tokens/tokens.service.ts';

@@ -21,6 +21,8 @@ interface KnownKey {
 export interface AccessSnapshot {
   /** The caller that a key with this SHA-256 (hex) stands for; undefined when it is not known here. */
   principalOf(hash: string, nowMs: number): Principal | undefined;
+  /** The caller that the key of this id stands for; undefined when it is not valid, or not known here. */
+  principalOfKey(id: string, nowMs: number): Principal | undefined;
   /** @param idOrSlug as an owner writes it in `X-Tenant-Id`. */
   tenant(idOrSlug: string): TenantFacts | undefined;
   /** What roles mean. */
@@ -85,6 +87,11 @@ export function createAccessSnapshot(store: AccessStore, log: Log): AccessSnapsh
     return known && known.expiresAtMs > nowMs ? known.principal : undefined;
   };
 
+  const principalById = (id: string, nowMs: number): Principal | undefined => {
+    const known = keysById.get(id);
+    return known && known.expiresAtMs > nowMs ? known.principal : undefined;
+  };
+
   const reload = async () => {
     const [tenants, keys, rolesOfAll] = await Promise.all([
       store.allTenants(),
@@ -128,6 +135,7 @@ export function createAccessSnapshot(store: AccessStore, log: Log): AccessSnapsh
 
   return {
     principalOf,
+    principalOfKey: principalById,
     tenant: (idOrSlug) => tenantsById.get(idOrSlug.toLowerCase()) ?? tenantsBySlug.get(idOrSlug),
     roles,
     reload: () => inOrder(reload),

@@ -5,10 +5,12 @@ import {
   createAccess,
   createAccessStore,
   createPeople,
+  createTokens,
   type People,
   peopleRoutes,
   roleRoutes,
   type TenantFacts,
+  tokenRoutes,
 } from '../../src/access/index.ts';
 import { createHttp, type HttpServer } from '../../src/http/index.ts';
 import { createAddressGuard } from '../../src/notifications/index.ts';
@@ -62,6 +64,7 @@ export async function createHouse(
     log,
     countFailedAuthentication: () => {},
     countCrossTenantAttempt: () => {},
+    authenticateToken: (token) => tokens.authenticate(token),
     subscribe: (onChange, onGap) => notifications.subscribe('access_changed', onChange, onGap),
   });
   const people = createPeople({
@@ -79,6 +82,26 @@ export async function createHouse(
     log,
     ...options.extras,
   });
+  const tokens = createTokens(
+    {
+      database: test.database,
+      secrets: createSecretBox(Buffer.alloc(32, 7), systemRandom),
+      clock,
+      newId,
+      random: systemRandom,
+      log,
+      parties: { issuer: 'gatehouse', audience: 'gatehouse' },
+      subscribe: (onChange, onGap) => notifications.subscribe('tokens_changed', onChange, onGap),
+    },
+    {
+      ...access,
+      authenticateKey: (key) => access.authenticate(key, undefined),
+      checkPassword: async ({ network, ...given }) => ({
+        userId: (await people.passwordSignIn.checkAll(given, network)).id,
+      }),
+      countFailedAuthentication: () => {},
+    },
+  );
   const http = await createHttp({
     limits: openEntrance(),
     access: { authenticate: access.authenticate, authenticateSession: people.authenticateSession },
@@ -90,11 +113,17 @@ export async function createHouse(
     version: '0.0.0',
     rootRoutes: [],
     modelRoutes: [],
-    platformRoutes: [accessRoutes(access, 'eu'), roleRoutes(access.roles), peopleRoutes(people)],
+    platformRoutes: [
+      accessRoutes(access, 'eu'),
+      roleRoutes(access.roles),
+      tokenRoutes(tokens),
+      peopleRoutes(people),
+    ],
   });
   await access.start();
   await people.start();
   await notifications.start();
+  await tokens.start();
   return {
     test,
     http,
@@ -122,6 +151,7 @@ export async function createHouse(
     async stop() {
       await http.stop(1_000);
       await people.stop();
+      await tokens.stop();
       await access.stop();
       await notifications.stop();
       if (!options.test) await test.drop();

@@ -8,7 +8,6 @@ import type { Secrets } from '../../platform/secret-box.ts';
 import type { Access } from '../access.service.ts';
 import { createSessions } from '../sessions/sessions.service.ts';
 import { createSessionsStore } from '../sessions/sessions.store.ts';
-import { createSignInTokens } from '../sign-in.ts';
 import { accountRoutes } from './account.routes.ts';
 import { createBrowserSignIn } from './browser-sign-in.ts';
 import { createGitHub } from './issuers/github.ts';
@@ -35,7 +34,7 @@ import { createWaitingSignIns } from './waiting-sign-ins.ts';
 
 export interface CreatePeopleDependencies {
   readonly database: Database;
-  readonly access: Pick<Access, 'tenant' | 'role' | 'admit' | 'createSignInKey'>;
+  readonly access: Pick<Access, 'tenant' | 'role' | 'admit'>;
   readonly secretBox: Secrets;
   readonly note: NoteSignIn;
   readonly countFailedAuthentication: () => void;
@@ -145,7 +144,6 @@ export function createPeople(deps: CreatePeopleDependencies) {
       random,
     }),
     browser: createBrowserSignIn({ sessions, note, publicUrl }),
-    tokenFor: createSignInTokens({ clock, tenant, createSignInKey: access.createSignInKey }),
   };
 
   const stopping = new AbortController();

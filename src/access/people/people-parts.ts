@@ -2,7 +2,6 @@ import type { Sessions } from '../sessions/sessions.service.ts';
 import type { BrowserSignIn } from './browser-sign-in.ts';
 import type { PasswordSignIn } from './password-sign-in.ts';
 import type { People } from './people.service.ts';
-import type { UserRow } from './people.store.ts';
 import type { SecondFactors } from './second-factors.ts';
 import type { WaitingSignIns } from './waiting-sign-ins.ts';
 
@@ -14,5 +13,4 @@ export interface PeopleParts {
   readonly secondFactors: SecondFactors;
   readonly waitingSignIns: WaitingSignIns;
   readonly browser: BrowserSignIn;
-  readonly tokenFor: (user: UserRow) => Promise<{ token: string; expiresInSeconds: number }>;
 }

@@ -25,18 +25,6 @@ export const code = {
   recovery_code: z.string().max(50).optional(),
 };
 
-export const tokenBody = z.object({
-  grant_type: z.literal('password').default('password'),
-  email: z.string().min(3).max(320),
-  password,
-  ...code,
-});
-export const tokenView = z.object({
-  access_token: z.string(),
-  token_type: z.literal('Bearer'),
-  expires_in: z.number().int().describe('Seconds'),
-});
-
 export const signInBody = z.object({ email: z.string().min(3).max(320), password, ...code });
 export const secondFactorBody = z.object({
   sign_in: secretText.describe('From the answer to the password'),

@@ -1,14 +1,6 @@
 import { z } from 'zod';
 import { problemResponses, type Routes } from '../../platform/api.ts';
-import {
-  acceptBody,
-  resetBody,
-  secondFactorBody,
-  signedInView,
-  signInBody,
-  tokenBody,
-  tokenView,
-} from './people.schema.ts';
+import { acceptBody, resetBody, secondFactorBody, signedInView, signInBody } from './people.schema.ts';
 import type { PeopleParts } from './people-parts.ts';
 
 const noCredential = { public: 'Whoever signs in has no credential yet.' } as const;
@@ -16,29 +8,8 @@ const tags = ['Sign-in'];
 
 /** Ways in, for those who are nobody yet. */
 export function signInRoutes(parts: PeopleParts): Routes {
-  const { passwordSignIn, waitingSignIns, browser, people, tokenFor } = parts;
+  const { passwordSignIn, waitingSignIns, browser, people } = parts;
   return (api) => {
-    api.post(
-      '/auth/token',
-      {
-        config: { access: noCredential },
-        schema: {
-          tags,
-          summary: 'Sign in with a password; the token works wherever an API key does, for an hour',
-          security: [],
-          body: tokenBody,
-          response: { 200: tokenView, ...problemResponses },
-        },
-      },
-      async (request) => {
-        const { email, password, otp, recovery_code } = request.body;
-        const given = { email, password, otp, recoveryCode: recovery_code };
-        const user = await passwordSignIn.checkAll(given, request.clientNetwork);
-        const { token, expiresInSeconds } = await tokenFor(user);
-        return { access_token: token, token_type: 'Bearer' as const, expires_in: expiresInSeconds };
-      },
-    );
-
     api.post(
       '/auth/sign-in',
       {

@@ -6,19 +6,18 @@ export const maxJwtLength = 16 * 1024;
 export interface ReadJwt {
   readonly alg: string;
   readonly kid: string | null;
+  /** What kind of token it says it is, in lower case; `jwt` when it does not say. */
+  readonly type: string;
   readonly claims: Readonly<Record<string, unknown>>;
-  /** What the signature is of. */
-  readonly signed: string;
-  readonly signature: Buffer;
 }
 
 const form = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)$/;
 const maxKidLength = 200;
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-/** Whether something presented as a credential is meant as a JWT: it is then judged as one, and as nothing else. */
+/** Whether something presented as a credential is meant as a JWT (`{"` in base64url): it is then judged as nothing else. */
 export function looksLikeJwt(token: string): boolean {
-  return token.startsWith('eyJ') || token.split('.', 4).length === 3;
+  return token.startsWith('eyJ') && token.includes('.');
 }
 
 /**
@@ -34,12 +33,11 @@ export function readJwt(token: string): ReadJwt | null {
   const [, head = '', body = '', signature = ''] = parts;
   const header = objectIn(head);
   const claims = objectIn(body);
-  const bytes = bytesOf(signature);
-  if (header === null || claims === null || bytes === null) return null;
+  if (header === null || claims === null || bytesOf(signature) === null) return null;
   const { alg, kid = null, typ = 'JWT' } = header;
   if ('crit' in header || 'b64' in header || typeof alg !== 'string' || typeof typ !== 'string') return null;
   if (kid !== null && (typeof kid !== 'string' || kid.length > maxKidLength)) return null;
-  return { alg, kid, claims, signed: `${head}.${body}`, signature: bytes };
+  return { alg, kid, type: typ.toLowerCase(), claims };
 }
 
 function objectIn(part: string): Record<string, unknown> | null {

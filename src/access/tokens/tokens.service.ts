@@ -1,0 +1,401 @@
+import { hash } from 'node:crypto';
+import { createBoundedCache } from '../../platform/bounded-cache.ts';
+import type { Clock } from '../../platform/clock.ts';
+import type { Database } from '../../platform/database/database.ts';
+import { AppError, notFound } from '../../platform/errors.ts';
+import { isUuid, type NewId } from '../../platform/ids.ts';
+import type { Log } from '../../platform/log.ts';
+import type { Random } from '../../platform/random.ts';
+import { type Principal, readerTokensOf, type TenantFacts } from '../principal.ts';
+import type { RoleFacts } from '../roles/role-facts.ts';
+import { type AccessToken, signAccessToken, type TokenParties, verifyAccessToken } from './access-token.ts';
+import { skewSeconds } from './claim-times.ts';
+import { readJwt } from './read-jwt.ts';
+import { createRevocations, type RevocableToken, type Revocation } from './revocations.ts';
+import { createSigningKeysStore } from './signing-keys.store.ts';
+import { accessTokenSeconds, createSigningKeys, type Sealing } from './signing-keys.ts';
+import { createTokensStore, type FamilyRow, type TokenUser } from './tokens.store.ts';
+
+/** What whoever signs in with a password shows. */
+export interface PasswordSignIn {
+  readonly email: string;
+  readonly password: string;
+  /** Of the second factor, where there is one. */
+  readonly otp?: string | undefined;
+  readonly recoveryCode?: string | undefined;
+  /** The network that asks, as limits know it. */
+  readonly network: string;
+}
+
+/** What tokens need of tenants, roles, keys and people. */
+export interface TokenSurroundings {
+  readonly tenant: (idOrSlug: string) => TenantFacts | undefined;
+  readonly roleOf: (tenantId: string, name: string) => RoleFacts;
+  /** The caller that a key stands for now; undefined when it is not valid any more. */
+  readonly principalOfKey: (keyId: string, nowMs: number) => Principal | undefined;
+  /** @throws AppError `unauthenticated`. */
+  readonly authenticateKey: (key: string) => Principal | Promise<Principal>;
+  /** @throws AppError `unauthenticated`, the same whatever is wrong. */
+  readonly checkPassword: (given: PasswordSignIn) => Promise<{ readonly userId: string }>;
+  readonly countFailedAuthentication: () => void;
+}
+
+export interface TokensDependencies {
+  readonly database: Database;
+  readonly secrets: Sealing;
+  readonly clock: Clock;
+  readonly newId: NewId;
+  readonly random: Pick<Random, 'bytes'>;
+  readonly log: Log;
+  /** `iss` and `aud` of our tokens: the same on every instance. */
+  readonly parties: TokenParties;
+  /** Calls back for each message of the channel `tokens_changed`, and after each gap in hearing of them. */
+  readonly subscribe: (onChange: (change: string) => void, onGap: () => void) => void;
+}
+
+/** What a sign-in gives. */
+export interface GivenTokens {
+  readonly accessToken: string;
+  readonly expiresInSeconds: number;
+  /** Absent for applications: their key is what lasts. */
+  readonly refreshToken: string | null;
+}
+
+export type Tokens = ReturnType<typeof createTokens>;
+
+/** Refresh tokens are renewed at each use, and none of a sign-in outlives this. */
+const familyLifetimeMs = 30 * 24 * 3_600_000;
+/** Verified tokens in memory, some 2 KiB each. */
+const maxKnownTokens = 10_000;
+/** From the last signature until no token of it is accepted. */
+const tokenAfterlifeMs = (accessTokenSeconds + skewSeconds) * 1000;
+const hourMs = 3_600_000;
+const refreshPrefix = 'ghr_';
+const refreshForm = /^ghr_[A-Za-z0-9_-]{43}$/;
+
+interface KnownToken {
+  readonly token: AccessToken;
+  readonly revocable: RevocableToken;
+  /** Of a user; a key's is asked for anew each time, because it can change. */
+  made: { readonly principal: Principal; readonly role: RoleFacts } | null;
+}
+
+/**
+ * Access tokens, which are verified without a database trip and are short-lived, and the refresh tokens that renew them,
+ * which are stored as hashes and used once each.
+ */
+export function createTokens(deps: TokensDependencies, around: TokenSurroundings) {
+  const { clock, log } = deps;
+  const store = createTokensStore(deps.database);
+  const keys = createSigningKeys({
+    store: createSigningKeysStore(deps.database),
+    secrets: deps.secrets,
+    clock,
+    log,
+  });
+  const revocations = createRevocations();
+  const known = createBoundedCache<string, KnownToken>(maxKnownTokens);
+  const stopping = new AbortController();
+  let sweeper: Promise<void> = Promise.resolve();
+
+  const nowMs = () => clock.now().getTime();
+  const unauthenticated = (detail: string): AppError => {
+    around.countFailedAuthentication();
+    return new AppError('unauthenticated', detail);
+  };
+  const invalidToken = () =>
+    unauthenticated(
+      'This token is not valid, has expired or was revoked. Get another: POST /api/v1/auth/token.',
+    );
+
+  const readRevocations = () =>
+    store
+      .revocations()
+      .then((all) => revocations.addAll(all, nowMs()))
+      .catch((error) => log.warn({ err: error }, 'revoked tokens could not be read again'));
+  deps.subscribe(
+    (change) => {
+      const revoked = revocationIn(change);
+      if (revoked) revocations.add(revoked, nowMs());
+      else void keys.reload();
+    },
+    () => {
+      void readRevocations();
+      void keys.reload();
+    },
+  );
+
+  /** The caller as of now, whatever was verified when. @throws AppError `unauthenticated`. */
+  const callerOf = (entry: KnownToken): Principal => {
+    const { token, revocable } = entry;
+    const { tenantId, subject } = token;
+    const ended = token.expiresAtMs + skewSeconds * 1000 <= nowMs();
+    if (ended || revocations.covers(revocable) || !keys.believes(token.keyId)) throw invalidToken();
+    if (subject.kind === 'key') {
+      const principal = around.principalOfKey(subject.keyId, nowMs());
+      if (!principal || principal.tenantId !== tenantId) throw invalidToken();
+      return principal;
+    }
+    const tenant = around.tenant(tenantId);
+    if (!tenant) throw invalidToken();
+    const role = around.roleOf(tenantId, subject.role);
+    if (entry.made?.principal.tenant !== tenant || entry.made.role !== role) {
+      entry.made = { principal: principalOfUser(tenant, role, subject), role };
+    }
+    return entry.made.principal;
+  };
+
+  const verify = async (token: string, name: string): Promise<Principal> => {
+    const read = readJwt(token);
+    const verified = read && (await verifyAccessToken(keys, deps.parties, token, read, nowMs()));
+    if (!verified) throw invalidToken();
+    const entry: KnownToken = { token: verified, revocable: revocableOf(verified), made: null };
+    const principal = callerOf(entry);
+    known.set(name, entry);
+    return principal;
+  };
+
+  const newRefreshToken = () => {
+    const token = refreshPrefix + deps.random.bytes(32).toString('base64url');
+    return { token, tokenHash: hashOf(token) };
+  };
+
+  const accessTokenOf = async (user: TokenUser, familyId: string): Promise<string> => {
+    const role = around.roleOf(user.tenant_id, user.role);
+    return signAccessToken(keys, deps.parties, {
+      id: deps.newId(),
+      tenantId: user.tenant_id,
+      subject: {
+        kind: 'user',
+        userId: user.id,
+        familyId,
+        epoch: user.token_epoch,
+        role: user.role,
+        groups: user.groups,
+      },
+      madeAtMs: nowMs(),
+      role: role.name,
+      groups: user.groups,
+      permissions: role.permissions,
+    });
+  };
+
+  /** @throws AppError `tenant_suspended`, `unauthenticated`. */
+  const refuseSuspended = (tenantId: string, role: string): void => {
+    const tenant = around.tenant(tenantId);
+    if (!tenant) throw unauthenticated('This account belongs to no tenant.');
+    if (tenant.status === 'suspended' && role !== 'owner') {
+      throw new AppError('tenant_suspended', `The tenant ${tenant.slug} is suspended.`);
+    }
+  };
+
+  /** Tokens of somebody who has proved who they are. @throws AppError `unauthenticated`, `tenant_suspended`. */
+  const ofUser = async (userId: string): Promise<GivenTokens> => {
+    const user = await store.user(userId);
+    if (!user || user.disabled_at !== null) throw unauthenticated('This account is not active.');
+    refuseSuspended(user.tenant_id, user.role);
+    const now = clock.now();
+    const family: FamilyRow = {
+      id: deps.newId(),
+      tenant_id: user.tenant_id,
+      user_id: user.id,
+      created_at: now,
+      expires_at: new Date(now.getTime() + familyLifetimeMs),
+      ended_at: null,
+      end_reason: null,
+    };
+    const accessToken = await accessTokenOf(user, family.id);
+    const refresh = newRefreshToken();
+    await store.addFamily(family, refresh.tokenHash);
+    return { accessToken, expiresInSeconds: accessTokenSeconds, refreshToken: refresh.token };
+  };
+
+  const ofFamily = ({ id, tenant_id }: FamilyRow): Revocation => ({
+    tenantId: tenant_id,
+    kind: 'family',
+    subject: id,
+    before: 0n,
+    expiresAtMs: nowMs() + tokenAfterlifeMs,
+  });
+
+  return {
+    /**
+     * @param token looks like a JWT.
+     * @returns the caller; synchronously when the token was verified here before.
+     * @throws AppError `unauthenticated`, the same whatever is wrong with it.
+     */
+    authenticate(token: string): Principal | Promise<Principal> {
+      const name = hash('sha256', token);
+      const entry = known.get(name);
+      return entry ? callerOf(entry) : verify(token, name);
+    },
+
+    keySet: keys.keySet,
+    rotateSigningKey: keys.rotate,
+
+    /** @throws AppError `unauthenticated`, `tenant_suspended`, `overloaded`. */
+    async byPassword(given: PasswordSignIn): Promise<GivenTokens> {
+      const { userId } = await around.checkPassword(given);
+      return ofUser(userId);
+    },
+
+    ofUser,
+
+    /**
+     * Renews. A refresh token that was used before has been copied: whoever holds its successors is signed out too.
+     * @throws AppError `unauthenticated`, the same for an unknown, an expired and a used one; `tenant_suspended`.
+     */
+    async byRefreshToken(presented: string): Promise<GivenTokens> {
+      const refuse = () => unauthenticated('This refresh token is not valid any more. Sign in again.');
+      if (!refreshForm.test(presented)) throw refuse();
+      const next = newRefreshToken();
+      const done = await store.refresh(hashOf(presented), next.tokenHash, clock.now(), ofFamily);
+      if (done.outcome === 'reused') {
+        revocations.add(ofFamily(done.family), nowMs());
+        log.warn({ family: done.family.id }, 'a refresh token was used twice; its sign-in has ended');
+      }
+      if (done.outcome !== 'renewed') throw refuse();
+      refuseSuspended(done.user.tenant_id, done.user.role);
+      return {
+        accessToken: await accessTokenOf(done.user, done.family.id),
+        expiresInSeconds: accessTokenSeconds,
+        refreshToken: next.token,
+      };
+    },
+
+    /**
+     * A short-lived token in place of an API key, with the key's rights, for as long as the key has them.
+     * @param clientId the key's id.
+     * @param clientSecret the whole key, or what of it follows the id.
+     * @throws AppError `unauthenticated`, `tenant_suspended`.
+     */
+    async byClientCredentials(clientId: string, clientSecret: string): Promise<GivenTokens> {
+      const key = clientSecret.startsWith('gh_') ? clientSecret : `gh_${clientId}${clientSecret}`;
+      const principal = await around.authenticateKey(key);
+      if (principal.keyId !== clientId)
+        throw unauthenticated('This id and secret belong to no key together.');
+      const accessToken = await signAccessToken(keys, deps.parties, {
+        id: deps.newId(),
+        tenantId: principal.tenantId,
+        subject: { kind: 'key', keyId: principal.keyId },
+        madeAtMs: nowMs(),
+        role: principal.role,
+        groups: principal.groups,
+        permissions: [...principal.permissions],
+      });
+      return { accessToken, expiresInSeconds: accessTokenSeconds, refreshToken: null };
+    },
+
+    /**
+     * Ends what is presented: a refresh token with its whole sign-in, or one access token. Anything else is no token any
+     * more, which is what was asked for (RFC 7009, 2.2). Here at once, elsewhere within a second.
+     */
+    async revoke(presented: string): Promise<void> {
+      if (refreshForm.test(presented)) {
+        const family = await store.endByToken(hashOf(presented), clock.now(), ofFamily);
+        if (family) revocations.add(ofFamily(family), nowMs());
+        return;
+      }
+      const read = readJwt(presented);
+      const token = read && (await verifyAccessToken(keys, deps.parties, presented, read, nowMs()));
+      if (!token) return;
+      const scope = { tenantId: token.tenantId, readerTokens: [] };
+      const named = {
+        tenantId: token.tenantId,
+        kind: 'token',
+        subject: token.id,
+        before: 0n,
+        expiresAtMs: token.expiresAtMs + skewSeconds * 1000,
+      } as const;
+      revocations.add(await store.revoke(scope, named, nowMs()), nowMs());
+    },
+
+    /** Ends all tokens of a user of the caller's tenant. @throws AppError `not_found`. */
+    async revokeUser(principal: Principal, userId: string): Promise<void> {
+      if (!isUuid(userId) || !(await store.endTokensOfUser(principal, userId, clock.now())))
+        throw notFound('user');
+      await readRevocations();
+    },
+
+    /** Refuses one token by its id (`jti`), whoever holds it. */
+    async revokeToken(principal: Principal, tokenId: string): Promise<void> {
+      const named = {
+        tenantId: principal.tenantId,
+        kind: 'token',
+        subject: tokenId,
+        before: 0n,
+        expiresAtMs: nowMs() + tokenAfterlifeMs,
+      } as const;
+      revocations.add(await store.revoke(principal, named, nowMs()), nowMs());
+    },
+
+    /** Ends all tokens of the caller's tenant. Keys stay. */
+    async revokeTenant(principal: Principal): Promise<void> {
+      const { tenantId } = principal;
+      const named = {
+        tenantId,
+        kind: 'tenant',
+        subject: tenantId,
+        before: BigInt(nowMs()),
+        expiresAtMs: nowMs() + tokenAfterlifeMs,
+      } as const;
+      await store.endFamiliesOfTenant(principal, clock.now());
+      revocations.add(await store.revoke(principal, named, nowMs()), nowMs());
+    },
+
+    async start(): Promise<void> {
+      await keys.keepFresh();
+      revocations.addAll(await store.revocations(), nowMs());
+      sweeper = (async () => {
+        while (!stopping.signal.aborted) {
+          await clock.sleep(hourMs, stopping.signal).catch(() => {});
+          if (stopping.signal.aborted) return;
+          await Promise.all([keys.keepFresh(), store.sweep(clock.now())]).catch((error) =>
+            log.warn({ err: error }, 'old tokens and keys were not looked after'),
+          );
+        }
+      })();
+    },
+    async stop(): Promise<void> {
+      stopping.abort();
+      await sweeper;
+    },
+  };
+}
+
+/** A signed-in user's rights: the role's of now, and the groups the token tells. */
+function principalOfUser(
+  tenant: TenantFacts,
+  role: RoleFacts,
+  subject: AccessToken['subject'] & { kind: 'user' },
+): Principal {
+  const { userId, groups } = subject;
+  const caller = { role: role.name, groups, userId, keyId: `token:${userId}` };
+  return Object.freeze({
+    ...caller,
+    groups: Object.freeze([...groups]),
+    tenant,
+    tenantId: tenant.id,
+    permissions: new Set(role.permissions),
+    readerTokens: readerTokensOf(caller),
+    actsInNamedTenant: false,
+    internal: false,
+  });
+}
+
+function revocableOf({ id, tenantId, subject, madeAtMs }: AccessToken): RevocableToken {
+  return subject.kind === 'key'
+    ? { id, tenantId, familyId: null, userId: null, epoch: 0n, madeAtMs }
+    : { id, tenantId, familyId: subject.familyId, userId: subject.userId, epoch: subject.epoch, madeAtMs };
+}
+
+function hashOf(token: string): Buffer {
+  return hash('sha256', token, 'buffer');
+}
+
+/** A notification that tells a revocation itself; others name what is to be read again. */
+function revocationIn(change: string): Revocation | null {
+  if (!change.startsWith('{')) return null;
+  const { tenant, kind, subject, before, expires } = JSON.parse(change);
+  return { tenantId: tenant, kind, subject, before: BigInt(before), expiresAtMs: expires };
+}
