@@ -150,6 +150,36 @@ export const commands: readonly Command[] = [
     run: async (values, [id = ''], context) => (await import('./keys.ts')).revokeKey(id, values, context),
   }),
   defineCommand({
+    name: 'keyring status',
+    summary: 'say which keys stored secrets are sealed by',
+    description:
+      'Shows what wraps data keys and whether it answers, which key-encryption keys are still needed, and how many stored secrets are to be sealed anew. For a platform owner.',
+    arguments: '',
+    least: 0,
+    most: 0,
+    options: { ...clientOptions, ...commonOptions },
+    examples: ['gatehouse keyring status', 'gatehouse keyring status --json'],
+    exits: { 1: 'the current key does not answer' },
+    run: async (values, _given, context) => (await import('./keyring.ts')).keyringStatus(values, context),
+  }),
+  defineCommand({
+    name: 'keyring rotate',
+    summary: 'make new keys for stored secrets, and seal everything by them',
+    description:
+      'Makes new data keys, and a new key-encryption key where Gatehouse can make one, and waits until all that is stored is sealed by them. The server goes on serving meanwhile; interrupted, the rotation goes on by itself. For a platform owner.',
+    arguments: '',
+    least: 0,
+    most: 0,
+    options: {
+      what: { type: 'string', value: 'kind', help: 'all (the default), data_keys or key_encryption_key' },
+      ...clientOptions,
+      ...commonOptions,
+    },
+    examples: ['gatehouse keyring rotate', 'gatehouse keyring rotate --what data_keys'],
+    exits: { 1: 'something is still to be sealed anew; it goes on by itself' },
+    run: async (values, _given, context) => (await import('./keyring.ts')).rotateKeyring(values, context),
+  }),
+  defineCommand({
     name: 'audit verify',
     summary: 'check an export of an audit log, without a server',
     description:
