@@ -54,3 +54,35 @@ CREATE TRIGGER role_in_use BEFORE DELETE ON custom_roles
 CALL restrict_callers('audit_entries', 'documents', $$
   target_type <> 'document' OR 'all:documents' = ANY ((SELECT current_reader_tokens())::text[])
 $$);
+
+-- Members of documents' metadata that only some roles read: those listed, and whoever holds the permission to read all of
+-- them. Read where documents are read, so that a change holds at the next request.
+CREATE TABLE masking_rules (
+  tenant_id uuid NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+  field text NOT NULL CHECK (length(field) BETWEEN 1 AND 100),
+  -- `role:…`, as documents' readers are stored.
+  readers text[] NOT NULL DEFAULT '{}',
+  created_by text NOT NULL,
+  created_at timestamptz NOT NULL,
+  updated_at timestamptz NOT NULL,
+  PRIMARY KEY (tenant_id, field)
+);
+CALL protect_tenant_table('masking_rules', 'SELECT, INSERT, UPDATE, DELETE');
+CALL audit_table('masking_rules', 'masking_rule', 'field');
+-- Answers that are kept were made under the rules before.
+CREATE CONSTRAINT TRIGGER advance_knowledge AFTER INSERT OR UPDATE OR DELETE ON masking_rules
+  DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION documents_changed_knowledge();
+
+-- The members that the caller may not read.
+CREATE FUNCTION masked_fields() RETURNS text[] LANGUAGE sql STABLE
+  RETURN ARRAY(SELECT field FROM masking_rules
+    WHERE tenant_id = current_tenant()
+      AND NOT 'all:metadata' = ANY (current_reader_tokens())
+      AND NOT readers && current_reader_tokens()
+    ORDER BY field);
+
+-- Metadata as the caller may read it: that there is such a member shows, what it says does not.
+CREATE FUNCTION shown_metadata(metadata jsonb, masked text[]) RETURNS jsonb LANGUAGE sql IMMUTABLE
+  RETURN CASE WHEN NOT metadata ?| masked THEN metadata
+    ELSE (SELECT jsonb_object_agg(key, CASE WHEN key = ANY (masked) THEN '"[masked]"'::jsonb ELSE value END)
+      FROM jsonb_each(metadata)) END;

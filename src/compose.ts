@@ -49,7 +49,15 @@ import {
   problemOf,
   streamError,
 } from './http/index.ts';
-import { createKnowledge, createParser, type Documents, documentRoutes } from './knowledge/index.ts';
+import {
+  createKnowledge,
+  createMasking,
+  createMaskingStore,
+  createParser,
+  type Documents,
+  documentRoutes,
+  maskingRoutes,
+} from './knowledge/index.ts';
 import {
   createLimits,
   createLimitsStore,
@@ -570,6 +578,7 @@ export async function compose(
       tokenRoutes(tokens),
       peopleRoutes(people),
       roleRoutes(access.roles),
+      maskingRoutes(createMasking({ store: createMaskingStore(database), clock })),
       limitsRoutes(limits),
       rateLimitsRoutes({ limits, counters, clock }),
       notificationRoutes(notifier),

@@ -56,12 +56,17 @@ export function requirePermission(principal: Principal, permission: Permission):
 /** Held by those who manage every document of the tenant, and so can read it whatever its readers. */
 export const allDocumentsToken = 'all:documents';
 
+/** Held by those who read members of metadata that are masked for others. */
+export const allMetadataToken = 'all:metadata';
+
 /** The tokens a caller reads documents as; a document's readers hold the same form. */
 export function readerTokensOf(caller: {
   role: string;
   groups: readonly string[];
   userId: string | null;
   keyId: string;
+  /** Absent: whatever is masked is masked for them. */
+  permissions?: ReadonlySet<Permission>;
 }): readonly string[] {
   const tokens = [
     `role:${caller.role}`,
@@ -70,5 +75,6 @@ export function readerTokensOf(caller: {
   ];
   if (caller.userId) tokens.push(`user:${caller.userId}`);
   if (builtInRole(caller.role)?.readsAllDocuments) tokens.push(allDocumentsToken);
+  if (caller.permissions?.has('documents:unmasked')) tokens.push(allMetadataToken);
   return Object.freeze(tokens);
 }

@@ -170,6 +170,7 @@ export function createAccessSnapshot(store: AccessStore, log: Log): AccessSnapsh
 
 function principalOfKey(row: KeyRow, tenant: TenantFacts, role: RoleFacts): Principal {
   const caller = { role: role.name, groups: row.groups, userId: row.user_id, keyId: row.id };
+  const permissions = new Set(within(role.permissions, row.scopes));
   return Object.freeze({
     tenant,
     tenantId: tenant.id,
@@ -177,8 +178,8 @@ function principalOfKey(row: KeyRow, tenant: TenantFacts, role: RoleFacts): Prin
     userId: row.user_id,
     role: role.name,
     groups: Object.freeze([...row.groups]),
-    permissions: new Set(within(role.permissions, row.scopes)),
-    readerTokens: readerTokensOf(caller),
+    permissions,
+    readerTokens: readerTokensOf({ ...caller, permissions }),
     actsInNamedTenant: false,
     internal: row.internal,
   });

@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { Database, DatabaseScope, Tx } from '../platform/database/database.ts';
 import type { Page, PageCursor } from '../platform/page.ts';
 import type { DeletionReceiptRow, DocumentRow, DocumentStatus, KnowledgeTables } from './knowledge-tables.ts';
+import { keptMetadata, maskedFields, shownMetadata } from './masking/masking.store.ts';
 import type { Content, Revision } from './revision.ts';
 import { type Db, looseBlob, revise, takeBlob, tellIndex, type WriteResult } from './write-document.ts';
 
@@ -35,9 +36,10 @@ export function createDocumentsStore(database: Database) {
     add: (scope: DatabaseScope, document: NewDocument): Promise<WriteResult> =>
       inTenant(scope, async (db, tx) => {
         const { content, externalId } = document;
+        const masked = await maskedFields(db);
         await lock(tx, document.tenantId, externalId ?? content.hash.toString('hex'));
         const current = await (externalId === null
-          ? twinOf(db, document)
+          ? twinOf(db, document, masked)
           : db
               .selectFrom('documents')
               .selectAll()
@@ -48,7 +50,9 @@ export function createDocumentsStore(database: Database) {
               .executeTakeFirst());
         if (current) {
           const { givenTitle, metadata, readers, now } = document;
-          return revise(db, current, { title: givenTitle ?? undefined, metadata, readers, content }, now);
+          const kept = metadata && keptMetadata(current.metadata, metadata, masked);
+          const wanted = { title: givenTitle ?? undefined, metadata: kept, readers, content };
+          return shownResult(await revise(db, current, wanted, now), masked);
         }
         await takeBlob(db, content.blobKey);
         const row = await db
@@ -56,7 +60,7 @@ export function createDocumentsStore(database: Database) {
           .values(newRow(document))
           .returningAll()
           .executeTakeFirstOrThrow();
-        return { row, outcome: 'created', releasedBlob: null };
+        return shownResult({ row, outcome: 'created', releasedBlob: null }, masked);
       }),
 
     /** @returns null when there is no such document for this caller. */
@@ -68,18 +72,24 @@ export function createDocumentsStore(database: Database) {
           .where('id', '=', id)
           .forUpdate()
           .executeTakeFirst();
-        return current ? revise(db, current, wanted, now) : null;
+        if (!current) return null;
+        const masked = await maskedFields(db);
+        const metadata = wanted.metadata && keptMetadata(current.metadata, wanted.metadata, masked);
+        return shownResult(await revise(db, current, { ...wanted, metadata }, now), masked);
       }),
 
     byId: (scope: DatabaseScope, id: string): Promise<DocumentRow | undefined> =>
-      inTenant(scope, (db) => db.selectFrom('documents').selectAll().where('id', '=', id).executeTakeFirst()),
+      inTenant(scope, async (db) => {
+        const row = await db.selectFrom('documents').selectAll().where('id', '=', id).executeTakeFirst();
+        return row && shownRow(row, await maskedFields(db));
+      }),
 
     page: (
       scope: DatabaseScope,
       page: Page<PageCursor>,
       status: DocumentStatus | undefined,
     ): Promise<DocumentRow[]> =>
-      inTenant(scope, (db) => {
+      inTenant(scope, async (db) => {
         let query = db.selectFrom('documents').selectAll();
         if (status) query = query.where('status', '=', status);
         const { after } = page;
@@ -88,7 +98,13 @@ export function createDocumentsStore(database: Database) {
             eb(eb.refTuple('created_at', 'id'), '<', eb.tuple(after.createdAt, after.id)),
           );
         }
-        return query.orderBy('created_at', 'desc').orderBy('id', 'desc').limit(page.limit).execute();
+        const rows = await query
+          .orderBy('created_at', 'desc')
+          .orderBy('id', 'desc')
+          .limit(page.limit)
+          .execute();
+        const masked = await maskedFields(db);
+        return rows.map((row) => shownRow(row, masked));
       }),
 
     /** The whole text of the version that answers; null without such a document, no version without a text yet. */
@@ -171,7 +187,18 @@ export function createDocumentsStore(database: Database) {
   };
 }
 
-function twinOf(db: Db, document: NewDocument) {
+/** Rows leave the store as their reader may see them. */
+function shownRow(row: DocumentRow, masked: readonly string[]): DocumentRow {
+  const metadata = shownMetadata(row.metadata, masked);
+  return metadata === row.metadata ? row : { ...row, metadata };
+}
+
+function shownResult(result: WriteResult, masked: readonly string[]): WriteResult {
+  return { ...result, row: shownRow(result.row, masked) };
+}
+
+/** What is masked for the sender does not count: whether a guess at it was right must not show. */
+function twinOf(db: Db, document: NewDocument, masked: readonly string[]) {
   return (
     db
       .selectFrom('documents')
@@ -180,7 +207,9 @@ function twinOf(db: Db, document: NewDocument) {
       .where('content_hash', '=', document.content.hash)
       .where(sql<boolean>`declared_type is not distinct from ${document.content.declaredType}`)
       .where(sql<boolean>`given_title is not distinct from ${document.givenTitle}`)
-      .where(sql<boolean>`metadata = ${JSON.stringify(document.metadata ?? {})}::jsonb`)
+      .where(
+        sql<boolean>`metadata - ${masked}::text[] = ${JSON.stringify(document.metadata ?? {})}::jsonb - ${masked}::text[]`,
+      )
       .where(sql<boolean>`readers = ${document.readers ?? []}::text[]`)
       // One that works rather than one that failed.
       .orderBy(sql`status = 'failed'`)

@@ -47,7 +47,7 @@ export function createPassagesStore(database: Database) {
         'c.end_offset as end',
         'c.heading',
         'c.ordinal',
-        'd.metadata',
+        sql<Metadata>`shown_metadata(d.metadata, (select masked_fields()))`.as('metadata'),
       ]);
 
   return {

@@ -7,7 +7,10 @@ export type DocumentFilterStore = ReturnType<typeof createDocumentFilterStore>;
 /** Which documents a search is about, where the index cannot know. */
 export function createDocumentFilterStore(database: Database) {
   return {
-    /** Up to `limit` documents that this caller may read now and that the filters let through. */
+    /**
+     * Up to `limit` documents that this caller may read now and that the filters let through. By what is masked for the
+     * caller nothing is found.
+     */
     readable: (scope: DatabaseScope, filters: SearchFilters, limit: number): Promise<string[]> =>
       database.inTenant(scope, async (tx) => {
         const ids = filters.documentIds ? [...filters.documentIds] : null;
@@ -15,6 +18,7 @@ export function createDocumentFilterStore(database: Database) {
           select id from documents where searchable_version is not null
             and (${ids}::uuid[] is null or id = any(${ids}::uuid[]))
             and metadata @> ${JSON.stringify(filters.metadata ?? {})}::jsonb
+            and not ${JSON.stringify(filters.metadata ?? {})}::jsonb ?| (select masked_fields())
           order by id limit ${limit}`.execute(tx);
         return rows.map((row) => row.id);
       }),
