@@ -4,6 +4,7 @@ import { dataDirectoryCheck, diskCheck, lockCheck } from './check-data-directory
 import { databaseCheck } from './check-database.ts';
 import { embeddedProgramsCheck, embeddedServerCheck } from './check-embedded.ts';
 import { instancesCheck } from './check-instances.ts';
+import { keyEngineCheck } from './check-key-engine.ts';
 import { masterKeyCheck } from './check-master-key.ts';
 import { portCheck } from './check-port.ts';
 import { configurationCheck, nodeCheck } from './check-program.ts';
@@ -28,6 +29,7 @@ export const checks: readonly Check<Facts>[] = [
   instancesCheck,
   s3Check,
   masterKeyCheck,
+  keyEngineCheck,
   portCheck,
   providersCheck,
   serverCheck,

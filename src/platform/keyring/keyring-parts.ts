@@ -9,7 +9,7 @@ import type { KeyEncryption } from './key-encryption.ts';
 import { createKeyringStore } from './keyring.store.ts';
 import { createLocalKeys } from './local-keys.ts';
 import type { MasterKeys } from './master-keys.ts';
-import { createVaultClient } from './vault-client.ts';
+import { createVaultClient, type VaultClient } from './vault-client.ts';
 import { createVaultTransit } from './vault-transit.ts';
 
 /** What the configuration makes of a keyring, and what reads secrets that are kept elsewhere: both may ask Vault. */
@@ -23,11 +23,7 @@ export function createKeyringParts(deps: {
 }) {
   const { config, masterKeys, database, clock, random, log } = deps;
   const vault = config.vault && createVaultClient(config.vault);
-  const all: KeyEncryption[] = [createLocalKeys({ masterKeys, random })];
-  if (vault && config.vault?.transitKey) {
-    all.push(createVaultTransit(vault, { mount: config.vault.transitMount, key: config.vault.transitKey }));
-  }
-  if (config.kms) all.push(createAwsKms(config.kms, clock));
+  const all = [createLocalKeys({ masterKeys, random }), ...remoteEngines(config, clock, vault)];
   const chosen = all.find(({ engine }) => engine === config.engine);
   // The configuration was checked: whoever names an engine has set it up.
   if (!chosen) throw new Error(`there is no engine ${config.engine}`);
@@ -53,4 +49,17 @@ export function createKeyringParts(deps: {
       log,
     }),
   };
+}
+
+/** The services that are set up to hold key-encryption keys. */
+export function remoteEngines(
+  config: SecretsConfig,
+  clock: Pick<Clock, 'now'>,
+  vault: VaultClient | null = config.vault && createVaultClient(config.vault),
+): KeyEncryption[] {
+  const transit =
+    vault && config.vault?.transitKey
+      ? [createVaultTransit(vault, { mount: config.vault.transitMount, key: config.vault.transitKey })]
+      : [];
+  return [...transit, ...(config.kms ? [createAwsKms(config.kms, clock)] : [])];
 }
