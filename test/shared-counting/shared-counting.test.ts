@@ -53,7 +53,7 @@ describe.skipIf(!redisIsInstalled)(redisIsInstalled ? 'two instances' : redisMis
 
   describe('spend a hard budget together', () => {
     it('and pass it by no more than is said, through a kill that leaves the books right', async () => {
-      const sizes = { seed: 1, limitUsd: '0.3', callers: 120, longest: 600, killAtShare: 0.4 };
+      const sizes = { seed: 1, limitUsd: '0.2', callers: 80, longest: 600, killAtShare: 0.4 };
       const { violations } = await spendBudget(house, sizes);
       expect(violations).toEqual([]);
     });
@@ -147,7 +147,7 @@ describe.skipIf(!redisIsInstalled)(redisIsInstalled ? 'two instances' : redisMis
   describe('lose Redis under five times the load', () => {
     it('and keep limits nearly and budgets wholly, answer every call, and count together again', async () => {
       const phases = { healthy: 2, killed: 4, frozen: 3, flapping: 4 };
-      const sizes = { ...phases, rate: 10, perMinute: 60, limitUsd: '0.05' };
+      const sizes = { ...phases, rate: 10, perMinute: 60, limitUsd: '0.03' };
       expect((await loseRedis(house, sizes)).violations).toEqual([]);
     });
   });
