@@ -15,6 +15,8 @@ const publicRoutes = [
   'POST /api/v1/auth/password/reset',
   'POST /api/v1/auth/revoke',
   'POST /api/v1/auth/sign-in',
+  'POST /api/v1/auth/sign-in/passkey',
+  'POST /api/v1/auth/sign-in/passkey/options',
   'POST /api/v1/auth/sign-in/second-factor',
   'POST /api/v1/auth/token',
 ];

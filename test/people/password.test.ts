@@ -88,19 +88,6 @@ describe('signing in with a password', () => {
     house.advance(15 * 60_000 + 1_000);
     expect((await signIn(new Browser(house, '203.0.113.101'), email)).status).toBe(200);
   });
-
-  it('gives programs a token that works as a key', async () => {
-    const { email } = await newUser(house, adminKey);
-    const reply = await new Browser(house, '192.0.2.41').send('POST', 'auth/token', {
-      email,
-      password: goodPassword,
-    });
-    expect(reply.json).toMatchObject({ token_type: 'Bearer' });
-    const account = await new Browser(house).send('GET', 'auth/account', undefined, {
-      authorization: `Bearer ${reply.json.access_token}`,
-    });
-    expect(account.json.user.email).toBe(email);
-  });
 });
 
 describe('passwords', () => {

@@ -97,13 +97,12 @@ describe('one-time codes', () => {
   });
 
   it('are needed by programs that sign in, too', async () => {
-    const { email, secret } = await careful();
+    const { email, id, secret } = await careful();
     house.advance(2 * step);
-    const token = (more: object) =>
-      new Browser(house, '192.0.2.6').send('POST', 'auth/token', { email, password: goodPassword, ...more });
-    const without = await token({});
-    expect(without.status).toBe(401);
-    expect((await token({ otp: codeAt(secret) })).status).toBe(200);
+    const check = (more: object) =>
+      house.people.passwordSignIn.checkAll({ email, password: goodPassword, ...more }, '192.0.2.6');
+    await expect(check({})).rejects.toMatchObject({ code: 'unauthenticated' });
+    expect((await check({ otp: codeAt(secret) })).id).toBe(id);
   });
 
   it('are turned off by a code only, or by an administrator, which ends every session', async () => {

@@ -19,6 +19,9 @@ import { createIssuersStore } from './issuers/issuers.store.ts';
 import { createOpenIdIssuers } from './issuers/openid-issuer.ts';
 import { createVouchedPeople } from './issuers/vouched-person.ts';
 import type { NoteSignIn } from './note-sign-in.ts';
+import { passkeysRoutes } from './passkeys.routes.ts';
+import { createPasskeysStore } from './passkeys.store.ts';
+import { createPasskeys } from './passkeys.ts';
 import { createPasswordHasher } from './password-hash.ts';
 import { createPasswordPolicy } from './password-policy.ts';
 import { createPasswordSignIn } from './password-sign-in.ts';
@@ -114,6 +117,15 @@ export function createPeople(deps: CreatePeopleDependencies) {
     sessions,
     issuers,
     issuerSignIn,
+    passkeys: createPasskeys({
+      store: createPasskeysStore(database),
+      users: store,
+      underWay: factorsStore,
+      note,
+      clock,
+      newId,
+      random,
+    }),
     publicUrl,
     secondFactors,
     people: createPeopleService({
@@ -181,5 +193,6 @@ export function peopleRoutes(people: People): Routes {
     accountRoutes(people)(api);
     usersRoutes(people)(api);
     issuersRoutes(people)(api);
+    passkeysRoutes(people)(api);
   };
 }

@@ -13,4 +13,6 @@ export interface PeopleParts {
   readonly secondFactors: SecondFactors;
   readonly waitingSignIns: WaitingSignIns;
   readonly browser: BrowserSignIn;
+  /** Where browsers reach this server, when it was configured. */
+  readonly publicUrl: string | null;
 }

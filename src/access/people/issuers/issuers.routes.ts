@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { type FastifyRequest, problemResponses, type Routes } from '../../../platform/api.ts';
-import { AppError } from '../../../platform/errors.ts';
+import { problemResponses, type Routes } from '../../../platform/api.ts';
 import { cookieOf, isSecure, setCookie } from '../../sessions/session-cookies.ts';
 import type { BrowserSignIn } from '../browser-sign-in.ts';
+import { originOf } from '../origin-of.ts';
 import { type IssuerSignIn, waitsSeconds } from './issuer-sign-in.ts';
 import type { Issuers } from './issuers.service.ts';
 
@@ -131,7 +131,7 @@ export function issuersRoutes(parts: {
           name: request.params.name,
           tenant: request.query.tenant,
           returnTo: request.query.return_to,
-          base: baseOf(request, publicUrl),
+          base: originOf(request, publicUrl),
         });
         const secure = isSecure(request, publicUrl);
         reply.header('set-cookie', setCookie('sign-in', browserToken, waitsSeconds, secure));
@@ -165,15 +165,6 @@ export function issuersRoutes(parts: {
       },
     );
   };
-}
-
-/** An issuer sends browsers only where it was told to, so what a request says of our address is believed for loopback only. */
-function baseOf(request: FastifyRequest, publicUrl: string | null): string {
-  if (publicUrl !== null) return new URL(publicUrl).origin;
-  const { host } = request.headers;
-  if (host !== undefined && /^(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?$/.test(host))
-    return `http://${host}`;
-  throw new AppError('conflict', 'Set GATEHOUSE_PUBLIC_URL, so that issuers can send browsers back here.');
 }
 
 function show(row: IssuerRow) {
