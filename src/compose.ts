@@ -1,4 +1,5 @@
 import { rm } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { Counter } from 'prom-client';
 import {
@@ -19,10 +20,13 @@ import {
 import {
   auditRoutes,
   createAudit,
+  createAuditForwarding,
   createAuditStore,
   createSequencer,
   createSequencerStore,
+  forwardingRoutes,
   platformLog,
+  sealedAuditDestinations,
   sealedAuditKeys,
 } from './audit/index.ts';
 import { cacheRoutes, createAnswerStore, createModelAnswers, createRedisLevel } from './cache/index.ts';
@@ -67,7 +71,15 @@ import {
   limitsRoutes,
   rateLimitsRoutes,
 } from './limits/index.ts';
-import { createAddressGuard, createNotifier, notificationRoutes, sealedNotificationColumns } from './notifications/index.ts';
+import {
+  createAddressGuard,
+  createGuardedPost,
+  createNotifier,
+  newSigningSecret,
+  notificationRoutes,
+  sealedNotificationColumns,
+  signedHeaders,
+} from './notifications/index.ts';
 import {
   createHealth,
   createHealthHistory,
@@ -142,6 +154,8 @@ export interface Gatehouse {
 
 /** Files read at once: parsing is the heaviest work there is, and requests share the cores with it. */
 const parserWorkers = 2;
+/** A batch of the audit log is larger than a notification. */
+const forwardingTimeouts = { connectMs: 3_000, totalMs: 20_000 } as const;
 /** How long running jobs may take to reach the end of a step; what is left goes on at the next start. */
 const jobsStopTimeoutMs = 10_000;
 
@@ -215,6 +229,7 @@ export async function compose(
       ...sealedNotificationColumns(database),
       ...sealedPeopleColumns(database),
       sealedAuditKeys(database),
+      sealedAuditDestinations(database),
       sealedTokenKeys(database),
     ],
     instanceId,
@@ -233,6 +248,27 @@ export async function compose(
     retentionDays: config.auditDays,
   });
   const audit = createAudit({ store: createAuditStore(database), sequencer, clock });
+  const addressGuard = createAddressGuard(config.notifications.allowedAddresses);
+  const auditForwarding = createAuditForwarding({
+    database,
+    secretBox,
+    clock,
+    newId,
+    random,
+    metrics,
+    log,
+    host: hostname(),
+    openBucket: (place) => createS3Objects(place, join(foundation.dataDirectory, 's3-drafts'), newId),
+    post: createGuardedPost({
+      guard: addressGuard,
+      clock,
+      timeouts: forwardingTimeouts,
+      userAgent: `Gatehouse/${version}`,
+    }),
+    signed: signedHeaders,
+    objectionTo: addressGuard.objectionTo,
+    newSigningSecret: () => newSigningSecret(random),
+  });
 
   // Access
   const failedAuthentication = counter(
@@ -592,6 +628,7 @@ export async function compose(
       documentRoutes(knowledge.documents),
       ...retrievalRoutes(retrieval, { clock, problemOf }),
       auditRoutes(audit),
+      forwardingRoutes(auditForwarding),
       keyringRoutes(keyring),
       healthDetailRoutes(health, version),
     ],
@@ -615,6 +652,7 @@ export async function compose(
       await objects.clean();
       if ((await knowledge.takePlace()) === 'new') await rm(indexDirectory, { recursive: true, force: true });
       sequencer.start();
+      auditForwarding.start();
       await access.start();
       await people.start();
       await limits.start();
@@ -652,6 +690,7 @@ export async function compose(
       await costReports.stop();
       await costs.stop();
       await health.stop();
+      await auditForwarding.stop();
       await sequencer.stop();
       await notifier.stop();
       await people.stop();

@@ -30,6 +30,7 @@ export const permissions = [
   'health:read',
   'audit:read',
   'audit:export',
+  'audit:forward',
   'tenants:manage',
   'keyring:manage',
 ] as const;

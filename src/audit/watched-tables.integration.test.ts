@@ -14,6 +14,7 @@ const exempt: Readonly<Record<string, string>> = {
   audit_heads: 'signatures of the log',
   audit_logs: 'sizes of the log',
   audit_keys: 'keys of the log',
+  audit_forwarded: 'how far the log was forwarded',
   audit_horizon: 'how far the log has its places',
   gatehouse_migrations: 'by the migrations',
   platform_settings: 'facts about the installation',

@@ -36,15 +36,21 @@ export function webhookMessage(
       details: event.data,
     },
   });
+  return { url, headers: signedHeaders(event.id, body, signingSecrets, now), body };
+}
+
+/** The headers of Standard Webhooks for any body, signed by each of the secrets. */
+export function signedHeaders(
+  id: string,
+  body: string,
+  signingSecrets: readonly string[],
+  now: Date,
+): Record<string, string> {
   const timestamp = String(Math.floor(now.getTime() / 1_000));
   const signature = signingSecrets
-    .map((secret) => `v1,${signatureOf(secret, `${event.id}.${timestamp}.${body}`)}`)
+    .map((secret) => `v1,${signatureOf(secret, `${id}.${timestamp}.${body}`)}`)
     .join(' ');
-  return {
-    url,
-    headers: { 'webhook-id': event.id, 'webhook-timestamp': timestamp, 'webhook-signature': signature },
-    body,
-  };
+  return { 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': signature };
 }
 
 function signatureOf(secret: string, content: string): string {

@@ -20,7 +20,10 @@ export function deliverS3(destination: S3Destination, secret: string, open: Open
   return async (batch) => {
     const bucket = open({ ...destination, secretAccessKey: secret });
     try {
-      await bucket.put(objectKey(destination.prefix, batch), Readable.from(batch.lines.map(({ text }) => `${text}\n`)));
+      await bucket.put(
+        objectKey(destination.prefix, batch),
+        Readable.from(batch.lines.map(({ text }) => `${text}\n`)),
+      );
     } finally {
       bucket.stop();
     }

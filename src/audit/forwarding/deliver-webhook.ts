@@ -6,11 +6,20 @@ export type Posted = { readonly status: number } | { readonly status: null; read
 export interface WebhookWays {
   /** The guarded way out, which refuses addresses that may not be reached. */
   readonly post: (
-    message: { readonly url: string; readonly headers: Readonly<Record<string, string>>; readonly body: string },
+    message: {
+      readonly url: string;
+      readonly headers: Readonly<Record<string, string>>;
+      readonly body: string;
+    },
     signal: AbortSignal,
   ) => Promise<Posted>;
   /** Headers of Standard Webhooks for a body. */
-  readonly signed: (id: string, body: string, secrets: readonly string[], now: Date) => Record<string, string>;
+  readonly signed: (
+    id: string,
+    body: string,
+    secrets: readonly string[],
+    now: Date,
+  ) => Record<string, string>;
   readonly now: () => Date;
 }
 
