@@ -49,7 +49,9 @@ import {
   createHttp,
   createIdempotency,
   createIdempotencyStore,
+  createOverload,
   type HttpServer,
+  overloadThresholds,
   problemOf,
   streamError,
 } from './http/index.ts';
@@ -588,6 +590,11 @@ export async function compose(
     clock,
     log,
   });
+  const overload = createOverload({
+    thresholds: { ...overloadThresholds, delayMs: config.http.shedDelayMs },
+    clock,
+    metrics,
+  });
   const http = await createHttp({
     access: {
       authenticate: whileServing(instances, access.authenticate),
@@ -595,6 +602,11 @@ export async function compose(
     },
     limits: { gate: limits.gate, counters, weightOf: limits.weightOf },
     trustedProxies: config.trustedProxies,
+    corsOrigins: config.http.corsOrigins,
+    ...(config.http.tls === null ? {} : { tls: config.http.tls }),
+    behindTls: config.publicUrl?.startsWith('https:') ?? false,
+    connections: { connections: config.http.maxConnections },
+    overload,
     clock,
     newId,
     log,
@@ -671,6 +683,7 @@ export async function compose(
       await jobs.start();
       knowledge.start();
       idempotency.start();
+      overload.start();
       health.start();
     },
     drain: () => health.drain(),
@@ -679,6 +692,7 @@ export async function compose(
       health.drain();
       await http.stop(config.shutdownMs, gateway.endReplies);
       await idempotency.stop();
+      await overload.stop();
       await knowledge.stop();
       await jobs.stop(jobsStopTimeoutMs);
       await parser.stop();

@@ -1,7 +1,6 @@
+import type { Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import multipart from '@fastify/multipart';
-import { fastify } from 'fastify';
-import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import type { Principal, RouteAccess } from '../access/index.ts';
 import type { RouteLimits } from '../limits/index.ts';
 import type { Api, FastifyReply, FastifyRequest, Routes } from '../platform/api.ts';
@@ -13,14 +12,19 @@ import type { Metrics } from '../platform/metrics.ts';
 import type { AuditTrail } from './audit-trail.ts';
 import { type Authenticating, authenticationHook } from './authentication.ts';
 import { createClientAddress } from './client-address.ts';
+import { buildServer, type ConnectionLimits, connectionLimits, refuseManyHeaders } from './connections.ts';
 import { correlationIdOf, traceparentOf } from './correlation.ts';
+import { createCors } from './cors.ts';
 import { sendError } from './error-reply.ts';
 import { errorTable } from './error-table.ts';
 import type { Idempotency } from './idempotency/index.ts';
+import { type Overload, priorityOf } from './overload.ts';
 import { portProblem } from './port-problem.ts';
 import { documentation, entranceRoute, offerReference } from './reference.ts';
 import { createRequestLimits, type RequestLimitsDependencies } from './request-limits.ts';
 import { createRequestMetrics } from './request-metrics.ts';
+import { referencePolicy, securityHeaders } from './security-headers.ts';
+import { readTls, type TlsFiles, watchTls } from './tls.ts';
 import { documentRoutes, versionListRoutes } from './versioning.routes.ts';
 import { createVersioning } from './versioning.ts';
 import type { ApiVersion } from './versions.ts';
@@ -30,6 +34,16 @@ export interface HttpDependencies {
   readonly limits: Omit<RequestLimitsDependencies, 'newId'>;
   /** Addresses and ranges of proxies whose word on their clients counts; none when absent. */
   readonly trustedProxies?: readonly string[];
+  /** Origins whose pages may call this server; none when absent. */
+  readonly corsOrigins?: readonly string[];
+  /** Absent: plain HTTP, for a proxy or callers on this machine. */
+  readonly tls?: TlsFiles;
+  /** Whether a proxy in front ends TLS. */
+  readonly behindTls?: boolean;
+  /** Default: `connectionLimits`. */
+  readonly connections?: Partial<ConnectionLimits>;
+  /** Absent: everything is let in, however much there is. */
+  readonly overload?: Pick<Overload, 'admit'>;
   readonly clock: Clock;
   readonly newId: NewId;
   readonly log: Log;
@@ -92,26 +106,15 @@ export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
   const routes: DeclaredRoute[] = [];
   const startedAt = Symbol('startedAt');
 
-  const api = fastify({
-    logger: false,
+  const connections = { ...connectionLimits, ...deps.connections };
+  const tls = deps.tls === undefined ? null : { files: deps.tls, pair: readTls(deps.tls) };
+  const api = buildServer(connections, tls?.pair ?? null, {
     bodyLimit: jsonBodyLimit,
-    // A client that sends its headers or body slower than this is cut off (slowloris).
-    requestTimeout: 300_000,
-    http: { headersTimeout: 30_000 },
-    keepAliveTimeout: 75_000,
-    routerOptions: { maxParamLength: 500 },
     genReqId: (raw) => correlationIdOf(raw.headers, deps.newId),
     rewriteUrl: versioning.rewrite,
-    return503OnClosing: true,
-    // Requests that Node could not even parse never reach a hook.
-    clientErrorHandler: (_error, socket) => {
-      if (socket.writable)
-        socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
-    },
-  }) as unknown as Api;
-  api.setValidatorCompiler(validatorCompiler);
-  api.setSerializerCompiler(serializerCompiler);
-
+  });
+  const secure = securityHeaders(tls !== null || deps.behindTls === true);
+  const { overload } = deps;
   api.decorateRequest('correlationId', '');
   api.decorateRequest('traceparent', undefined);
   api.decorateRequest('principal', null as unknown as Principal);
@@ -121,11 +124,16 @@ export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
   api.decorateRequest(startedAt as never, 0 as never);
 
   api.addHook('onRoute', (route) => {
-    if (route.url.startsWith('/docs')) route.config = { ...documentation, ...route.config };
+    if (route.url.startsWith('/docs')) {
+      route.config = { ...documentation, ...route.config };
+      route.onSend = [route.onSend ?? [], referencePolicy].flat();
+    }
     const { access, limits } = route.config ?? {};
     if (access === undefined) {
       throw new Error(`${String(route.method)} ${route.url} declares no permission (config.access).`);
     }
+    const permission = 'permission' in access ? access.permission : null;
+    route.config = { priority: priorityOf(route.url, permission), ...route.config };
     for (const method of [route.method].flat()) routes.push({ method, url: route.url, access, limits });
     versioning.declared(route);
   });
@@ -137,7 +145,20 @@ export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
     request.clientNetwork = clientAddress(request.raw.socket, request.headers['x-forwarded-for']);
     reply.header('x-correlation-id', request.id);
     requestMetrics.started();
+    secure(request, reply);
     done();
+  });
+  if (deps.corsOrigins !== undefined && deps.corsOrigins.length > 0) {
+    api.addHook('onRequest', createCors(deps.corsOrigins, requestLimits.ofStranger));
+  }
+  api.addHook('onRequest', (request, _reply, done) => {
+    try {
+      refuseManyHeaders(request);
+      overload?.admit(request.routeOptions.config.priority);
+      done();
+    } catch (error) {
+      done(error as Error);
+    }
   });
   api.addHook('onRequest', versioning.mark);
   api.addHook('onRequest', authenticationHook(deps.access, requestLimits));
@@ -218,6 +239,7 @@ export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
     mount(api, `/api/v${version}`, [documentRoutes(versioning, version), ...own], takeFiles);
   }
   await api.ready();
+  let endTlsWatch = async () => {};
 
   return {
     api,
@@ -227,6 +249,10 @@ export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
         await api.listen({ host, port });
       } catch (cause) {
         throw portProblem(cause, host, port);
+      }
+      if (tls !== null) {
+        const server = api.server as unknown as TlsServer;
+        endTlsWatch = watchTls(server, tls.files, tls.pair, clock, log);
       }
       return (api.server.address() as AddressInfo).port;
     },
@@ -240,6 +266,7 @@ export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
       // Clients keep connections open for their next request; Node closes those that are idle now, not later.
       const sweep = setInterval(() => api.server.closeIdleConnections(), idleSweepMs);
       await api.close();
+      await endTlsWatch();
       clearInterval(sweep);
       clearTimeout(timer);
     },

@@ -9,6 +9,7 @@ import {
   providerVariables,
 } from './environment-providers.ts';
 import { AppError } from './errors.ts';
+import { type HttpConfig, httpConfig, httpExamples, httpVariables, incompleteTls } from './http-settings.ts';
 import { ipRangeOf } from './ip-address.ts';
 import { type LimitsConfig, limitsSection } from './limits-settings.ts';
 import {
@@ -43,6 +44,7 @@ const examples: Record<string, string> = {
   GATEHOUSE_CONFIG: './gatehouse.yaml',
   GATEHOUSE_REGION: 'eu',
   GATEHOUSE_TRUSTED_PROXIES: '10.0.0.0/8, 2001:db8::/32',
+  ...httpExamples,
   GATEHOUSE_DRAIN_SECONDS: '5',
   GATEHOUSE_SHUTDOWN_SECONDS: '30',
   GATEHOUSE_NOTIFY_ALLOW: 'hooks.internal,10.20.0.0/16',
@@ -108,6 +110,7 @@ const schema = z.object({
     .optional(),
   GATEHOUSE_REGION: z.enum(['eu', 'us', 'apac']).default('eu'),
   GATEHOUSE_TRUSTED_PROXIES: addressRanges.default([]),
+  ...httpVariables,
   GATEHOUSE_DRAIN_SECONDS: wholeNumber(0, 600).default(5),
   GATEHOUSE_SHUTDOWN_SECONDS: wholeNumber(0, 3_600).default(30),
   GATEHOUSE_NOTIFY_ALLOW: hostsAndRanges.default([]),
@@ -172,6 +175,7 @@ export interface Config {
   readonly limits: LimitsConfig;
   /** Addresses and ranges of proxies whose word on their clients' addresses counts. */
   readonly trustedProxies: readonly string[];
+  readonly http: HttpConfig;
   readonly drainMs: number;
   readonly shutdownMs: number;
   readonly notifications: NotificationsConfig;
@@ -231,6 +235,7 @@ export function loadConfig(environment: Environment = process.env): Config {
     ...(parsed.success ? [] : problemsIn(parsed.error)),
     ...incompleteProviders(given),
     ...incompleteS3(given),
+    ...incompleteTls(given),
     ...incompleteSecrets(given),
     ...(limits.success ? [] : problemsInLimits(limits.error)),
   ];
@@ -269,6 +274,7 @@ export function loadConfig(environment: Environment = process.env): Config {
     region: v.GATEHOUSE_REGION,
     limits: limits.data,
     trustedProxies: v.GATEHOUSE_TRUSTED_PROXIES,
+    http: httpConfig(v),
     drainMs: v.GATEHOUSE_DRAIN_SECONDS * 1000,
     shutdownMs: v.GATEHOUSE_SHUTDOWN_SECONDS * 1000,
     notifications: {
