@@ -2,7 +2,8 @@ import { sql } from 'kysely';
 import type { Database, DatabaseScope, Tx } from '../platform/database/database.ts';
 import type { Page, PageCursor } from '../platform/page.ts';
 import type { DeletionReceiptRow, DocumentRow, DocumentStatus, KnowledgeTables } from './knowledge-tables.ts';
-import { keptMetadata, maskedFields, shownMetadata } from './masking/masking.store.ts';
+import { keptMetadata, shownMetadata } from './masking/mask-metadata.ts';
+import { maskedFields } from './masking/masking.store.ts';
 import type { Content, Revision } from './revision.ts';
 import { type Db, looseBlob, revise, takeBlob, tellIndex, type WriteResult } from './write-document.ts';
 

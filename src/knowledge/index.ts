@@ -8,7 +8,8 @@ export type { IndexableChunk, IndexableDocument, IndexChange, IndexFeed } from '
 export type { IndexNow, ParsedFile, ParseFile } from './ingest.ts';
 export { createKnowledge, type Knowledge, type KnowledgeDependencies } from './knowledge.ts';
 export type { Metadata } from './knowledge-tables.ts';
-export { createMasking, type Masking, maskingRoutes } from './masking/masking.routes.ts';
+export { maskingRoutes } from './masking/masking.routes.ts';
+export { createMasking, type Masking } from './masking/masking.service.ts';
 export { createMaskingStore } from './masking/masking.store.ts';
 export { createParser, type ParseLimits, type Parser, type ParserDeps } from './parsing/parser.ts';
 export type { Passage, PassagesStore, Span } from './passages.store.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { keptMetadata, maskedValue, shownMetadata } from './masking.store.ts';
+import { keptMetadata, maskedValue, shownMetadata } from './mask-metadata.ts';
 
 const fields = ['salary', 'department', 'region', 'note'];
 const metadata = fc.dictionary(fc.constantFrom(...fields), fc.oneof(fc.string(), fc.integer(), fc.boolean()));
