@@ -159,14 +159,15 @@ describe('a stranger', () => {
 
   it('guesses no password and no key beyond that, and holds up nobody who has one', async () => {
     const address = freshAddress();
-    const signIn = () =>
+    // Each for somebody else: tries at one account have a bound of their own.
+    const signIn = (n = 0) =>
       fetch(`${server.url}/api/v1/auth/token`, {
         method: 'POST',
         headers: { 'content-type': 'application/json', ...at(address) },
-        body: JSON.stringify({ email: 'nobody@example.com', password: 'a wrong password' }),
+        body: JSON.stringify({ email: `nobody-${n}@example.com`, password: 'a wrong password' }),
       });
     const statuses: number[] = [];
-    for (let n = 0; n < 6; n++) statuses.push((await signIn()).status);
+    for (let n = 0; n < 6; n++) statuses.push((await signIn(n)).status);
     for (let n = 0; n < 6; n++) {
       const guess = `gh_${randomBytes(32).toString('base64url')}`;
       statuses.push((await ask(guess, 'GET', '/api/v1/keys', undefined, address)).status);
