@@ -64,7 +64,11 @@ async function attackHouse(
       const found = leakIn(foreign, victims, brought) ?? leakIn(absent, victims, brought);
       if (differenceBetween(attempt, foreign, absent) && suspects.length < suspectsKept)
         suspects.push(attempt);
-      if (found) leaks.push(`${attempt.method} ${JSON.stringify(written(attempt, 'foreign'))}: ${found}`);
+      if (found) {
+        const leak = `${attempt.method} ${JSON.stringify(written(attempt, 'foreign'))}: ${found}`;
+        leaks.push(leak);
+        tell(leak);
+      }
     }
   };
   await Promise.all(Array.from({ length: atOnce }, (_none, lane) => player(lane)));
