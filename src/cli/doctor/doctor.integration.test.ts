@@ -353,7 +353,11 @@ describe('a database of our own', () => {
         GATEHOUSE_MASTER_KEY: Buffer.alloc(32, 1).toString('base64'),
       });
       expect(withAnother.about('master key')).toMatchObject([
-        { status: 'problem', detail: 'GATEHOUSE_MASTER_KEY is not the key that sealed the stored secrets' },
+        {
+          status: 'problem',
+          detail:
+            'GATEHOUSE_MASTER_KEY is not the key that sealed the stored secrets: the one with the fingerprint 0123456789abcdef is missing',
+        },
       ]);
       const without = await diagnose({ DATABASE_URL: test.url });
       expect(without.about('master key')).toMatchObject([

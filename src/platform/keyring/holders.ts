@@ -15,15 +15,22 @@ export type Holders = ReturnType<typeof createHolders>;
 
 const patienceMs = 30_000;
 const lookMs = 200;
+/** Far below the day after which it would be forgotten. */
+const sayAgainMs = 600_000;
 
 /** Which instance has which key-encryption keys, so that none is used before all have it. */
 export function createHolders(deps: HoldersDependencies) {
   const { store, clock } = deps;
   let began = false;
+  let said = { ids: '', atMs: 0 };
 
   const say = async (): Promise<void> => {
     const known = await Promise.all(deps.engines.map((engine) => engine.knownKeyIds()));
-    await store.hold(deps.instanceId, known.flat());
+    const ids = known.flat();
+    const isSaid = ids.join() === said.ids && clock.monotonicMs() - said.atMs < sayAgainMs;
+    if (isSaid) return;
+    await store.hold(deps.instanceId, ids);
+    said = { ids: ids.join(), atMs: clock.monotonicMs() };
   };
 
   /** Instances that live and do not have the key; an instance of the version before has none. */

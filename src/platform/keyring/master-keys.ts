@@ -43,7 +43,7 @@ export function fixedMasterKeys(keys: readonly Buffer[]): MasterKeys {
 /**
  * A file of one key in base64 a line, the current one first. It is replaced whole, never written in place.
  * @param more keys from elsewhere that unwrap as well.
- * @throws AppError `data_directory` when it cannot be read, holds anything else, or everybody may read it.
+ * @throws AppError `data_directory` when it cannot be read, holds anything else, or is a shared one that everybody may read.
  */
 export function masterKeysInFile(
   path: string,
@@ -54,7 +54,8 @@ export function masterKeysInFile(
   },
 ): MasterKeys {
   const { more = [] } = options;
-  let own = readKeyFile(path);
+  const read = () => readKeyFile(path, options.isShared);
+  let own = read();
   let writtenAtMs = statSync(path).mtimeMs;
   const write = (keys: readonly Buffer[]) => {
     replaceFile(path, `${keys.map((key) => key.toString('base64')).join('\n')}\n`, options.random);
@@ -62,7 +63,7 @@ export function masterKeysInFile(
     writtenAtMs = statSync(path).mtimeMs;
   };
   /** As they are in the file now: another instance may have changed it. */
-  const change = (to: (keys: readonly Buffer[]) => readonly Buffer[]) => write(to(readKeyFile(path)));
+  const change = (to: (keys: readonly Buffer[]) => readonly Buffer[]) => write(to(read()));
   const without = (keys: readonly Buffer[], key: Buffer) => keys.filter((other) => !other.equals(key));
   return {
     keys: () => [...own, ...more],
@@ -70,7 +71,7 @@ export function masterKeysInFile(
       try {
         const changedAtMs = statSync(path).mtimeMs;
         if (changedAtMs === writtenAtMs) return;
-        own = readKeyFile(path);
+        own = read();
         writtenAtMs = changedAtMs;
       } catch {
         // Whoever replaces the file may be in the middle of it; the next look will tell.
@@ -96,8 +97,11 @@ export function masterKeysInFile(
   };
 }
 
-/** @throws AppError `data_directory`. */
-export function readKeyFile(path: string): readonly Buffer[] {
+/**
+ * @param mustBePrivate whether one that everybody may read is refused; of `master.key` doctor warns.
+ * @throws AppError `data_directory`.
+ */
+export function readKeyFile(path: string, mustBePrivate = false): readonly Buffer[] {
   let text: string;
   let mode: number;
   try {
@@ -112,7 +116,7 @@ export function readKeyFile(path: string): readonly Buffer[] {
       },
     );
   }
-  if ((mode & 0o007) !== 0) {
+  if (mustBePrivate && (mode & 0o007) !== 0) {
     throw new AppError(
       'data_directory',
       `Every user of this machine can read the keyring file ${path}. Run: chmod 600 ${path}`,
