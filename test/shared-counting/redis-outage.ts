@@ -191,15 +191,31 @@ async function isShared(house: House, i: number): Promise<boolean> {
   return /^gatehouse_limits_redis_state 1$/m.test(metrics);
 }
 
-/** A limit that nothing was counted against is one limit again. */
+/**
+ * A limit that nothing was counted against is one limit again: exactly, unless an instance had to do without Redis once more
+ * meanwhile, as it may on a busy machine; then nearly.
+ */
 async function countsTogether(house: House, tenant: LimitedTenant): Promise<string[]> {
+  const before = await decidedAlone(house);
   const answers = await crowd(30, 4, (caller, turn) =>
     ask({ url: house.instances.server((caller + turn) % 2).url, key: tenant.key }, chatBody(5)),
   );
   const got = answers.filter(({ status }) => status === 200).length;
-  return got === laterLimit
-    ? []
-    : [`${got} of ${laterLimit} admitted when Redis was back: ${JSON.stringify(statuses(answers))}`];
+  const most = (await decidedAlone(house)) === before ? laterLimit : laterLimit * (1 + overrunShare);
+  if (got >= laterLimit * (1 - overrunShare) && got <= most && (most > laterLimit || got === laterLimit))
+    return [];
+  return [`${got} of ${laterLimit} admitted when Redis was back: ${JSON.stringify(statuses(answers))}`];
+}
+
+/** How many decisions both instances have made without Redis. */
+async function decidedAlone(house: House): Promise<number> {
+  let decisions = 0;
+  for (const i of [0, 1]) {
+    const metrics = await fetch(`${house.instances.server(i).url}/metrics`).then((reply) => reply.text());
+    const counts = metrics.matchAll(/^gatehouse_limits_local_decisions_total\{[^}]*\} (\d+)$/gm);
+    for (const [, count] of counts) decisions += Number(count);
+  }
+  return decisions;
 }
 
 /** Those that were certainly admitted in that time. */
