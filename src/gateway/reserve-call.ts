@@ -225,15 +225,16 @@ export function createReserveCall(deps: ReserveCallDependencies): ReserveCall {
     wait: (leftMs: number) => Promise<void>,
   ): Promise<Admitted> {
     const { call, target } = asking;
+    const { tenantId } = call.caller.principal;
     const nowMs = clock.monotonicMs();
     const untilMs = asking.untilMs ?? nowMs + budgets.patience.ms;
     asking.untilMs = untilMs;
     const leftMs = untilMs - nowMs;
-    if (leftMs <= 0 || !room.enter(budgets.patience.waiters)) {
+    if (leftMs <= 0 || !room.enter(tenantId, budgets.patience.waiters)) {
       budgetRefusals.inc();
       throw noRoom;
     }
-    await wait(leftMs).finally(() => room.leave());
+    await wait(leftMs).finally(() => room.leave(tenantId));
     if (call.cancellation.reason !== null) throw cancelledError(call, target?.provider.name ?? 'none');
     return ask(asking);
   }

@@ -8,16 +8,22 @@ import type { Cancellation } from './cancellation.ts';
 export class WaitingRoom {
   readonly #clock: Pick<Clock, 'sleep'>;
   readonly #waiting = new Map<string, Set<() => void>>();
+  readonly #takenBy = new Map<string, number>();
   #taken = 0;
 
   constructor(clock: Pick<Clock, 'sleep'>) {
     this.#clock = clock;
   }
 
-  /** Takes a place, to be given back by `leave`. @param places how many there are. @returns false when all are taken. */
-  enter(places: number): boolean {
-    if (this.#taken >= places) return false;
+  /**
+   * Takes a place, to be given back by `leave`. One tenant has at most half of them, so that there is room for another.
+   * @param places how many there are. @returns false when none is free.
+   */
+  enter(tenantId: string, places: number): boolean {
+    const own = this.#takenBy.get(tenantId) ?? 0;
+    if (this.#taken >= places || own >= Math.ceil(places / 2)) return false;
     this.#taken++;
+    this.#takenBy.set(tenantId, own + 1);
     return true;
   }
 
@@ -26,8 +32,11 @@ export class WaitingRoom {
     return this.#taken;
   }
 
-  leave(): void {
+  leave(tenantId: string): void {
     this.#taken--;
+    const left = (this.#takenBy.get(tenantId) ?? 1) - 1;
+    if (left === 0) this.#takenBy.delete(tenantId);
+    else this.#takenBy.set(tenantId, left);
   }
 
   /** Waits until a call of that tenant has ended here, the call itself is ended from outside, or the time is over. */
