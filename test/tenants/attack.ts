@@ -125,7 +125,8 @@ function leakIn(reply: Reply, victims: readonly Tenant[], brought: ReadonlySet<s
         return `${reply.status} tells "${word}" of ${victim.slug}`;
     }
   }
-  return reply.status >= 500 && reply.status !== 503 ? `${reply.status} ${reply.text.slice(0, 300)}` : null;
+  // Other failures are those of providers that the attacker set up itself, and said so.
+  return reply.status === 500 ? `${reply.status} ${reply.text.slice(0, 300)}` : null;
 }
 
 /** Whether a refusal tells what is another's from what is nobody's. */
