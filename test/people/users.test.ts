@@ -111,6 +111,24 @@ describe('users', () => {
     expect((await analyst.browser.send('PATCH', `users/${analyst.id}`, { role: 'admin' })).status).toBe(403);
   });
 
+  it('get no credentials from who could not be them', async () => {
+    const role = {
+      name: 'helpdesk',
+      permissions: ['users:read', 'users:manage', 'documents:read', 'sign_in:manage'],
+    };
+    expect((await as(adminKey, 'POST', 'roles', role)).status).toBe(201);
+    const colleague = await newUser(house, adminKey, { role: 'helpdesk' });
+    const { browser } = await newUser(house, adminKey, { role: 'helpdesk', groups: ['desk'] });
+    const payroll = await newUser(house, adminKey, { role: 'helpdesk', groups: ['payroll'] });
+    expect((await browser.send('POST', `users/${colleague.id}/password-reset`)).status).toBe(201);
+    expect((await browser.send('POST', `users/${payroll.id}/password-reset`)).status).toBe(403);
+    expect((await browser.send('DELETE', `users/${payroll.id}/second-factors`)).status).toBe(403);
+    expect((await browser.send('PATCH', `users/${colleague.id}`, { groups: ['payroll'] })).status).toBe(403);
+    // An issuer of their own could vouch for anybody of the tenant.
+    const rogue = { kind: 'oidc', issuer: 'https://rogue.example', client_id: 'x', default_role: 'helpdesk' };
+    expect((await browser.send('PUT', 'auth/providers/rogue', rogue)).status).toBe(403);
+  });
+
   it('keep their last owner', async () => {
     const { adminKey: initech } = await house.tenant('initech');
     const key = await ownerKey('initech');

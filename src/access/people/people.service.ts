@@ -71,7 +71,8 @@ export function createPeopleService(deps: PeopleDependencies) {
     /** A user whose credentials the caller may act upon. @throws AppError `not_found`, `forbidden`. */
     async manageable(principal: Principal, id: string): Promise<UserRow> {
       const user = await found(principal, id);
-      refuseBeyond(principal, user.role, []);
+      // Whoever sets somebody's credentials can be them, and read what their groups read.
+      refuseBeyond(principal, user.role, user.groups);
       return user;
     },
     users: (principal: Principal, page: Page<PageCursor>) => store.users(principal, page.limit, page.after),
@@ -201,8 +202,7 @@ export function createPeopleService(deps: PeopleDependencies) {
      * @throws AppError `not_found`, `forbidden`.
      */
     async resetLink(principal: Principal, id: string): Promise<{ token: string; expiresAt: Date }> {
-      const user = await found(principal, id);
-      refuseBeyond(principal, user.role, []);
+      await this.manageable(principal, id);
       const now = clock.now();
       const { token, hash } = newToken(deps.random);
       const expiresAt = new Date(now.getTime() + resetMs);

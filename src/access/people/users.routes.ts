@@ -15,7 +15,7 @@ import type { PeopleParts } from './people-parts.ts';
 type UserRow = Awaited<ReturnType<People['user']>>;
 type InvitationRow = Awaited<ReturnType<People['invitations']>>[number];
 
-const reading = { access: { permission: 'users:read' } } as const;
+const reading = { access: { permission: 'users:read' }, audited: 'read' } as const;
 const managing = { access: { permission: 'users:manage' } } as const;
 const tags = ['Users'];
 const idParams = z.object({ id: z.string().max(100) });

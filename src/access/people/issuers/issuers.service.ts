@@ -72,6 +72,9 @@ export function createIssuers(deps: {
     if (given.create_users && tenantId === null) {
       throw wrong('default_tenant', 'must say where new users of an issuer of the platform go');
     }
+    // Whoever sets up an issuer can be whomever it vouches for, so they must hold what any of those may hold.
+    const highest = deps.role(tenantId ?? principal.tenantId, owner === null ? 'owner' : 'admin');
+    if (highest) refuseGrantBeyond(principal, { role: highest, groups: [], scopes: [] });
     const role = deps.role(tenantId ?? principal.tenantId, given.default_role);
     if (!role) throw unknownRole(given.default_role);
     if (role.name === 'owner') throw wrong('default_role', 'cannot be owner');
