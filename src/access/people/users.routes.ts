@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { problemResponses, type Routes } from '../../platform/api.ts';
-import { nextCursor, pageOf, pageQuery } from '../../platform/page.ts';
+import { nextCursor, pageOfUuids, pageQuery } from '../../platform/page.ts';
 import {
   createdInvitationView,
   invitationBody,
@@ -38,7 +38,7 @@ export function usersRoutes({ people, sessions, secondFactors }: PeopleParts): R
         },
       },
       async (request) => {
-        const rows = await people.users(request.principal, pageOf(request.query));
+        const rows = await people.users(request.principal, pageOfUuids(request.query));
         return { users: rows.map(showUser), next_cursor: nextCursor(rows, request.query.limit) };
       },
     );
@@ -181,7 +181,7 @@ export function usersRoutes({ people, sessions, secondFactors }: PeopleParts): R
         },
       },
       async (request) => {
-        const rows = await people.invitations(request.principal, pageOf(request.query));
+        const rows = await people.invitations(request.principal, pageOfUuids(request.query));
         return { invitations: rows.map(showInvitation), next_cursor: nextCursor(rows, request.query.limit) };
       },
     );
