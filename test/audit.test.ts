@@ -44,9 +44,10 @@ interface Entry {
   readonly [member: string]: unknown;
 }
 const entries = async (query: string, headers: Record<string, string> = acme): Promise<Entry[]> =>
-  (await server.call('GET', `/api/v1/audit-logs?${query}`, undefined, headers)).json.entries.map(
-    ({ entry }: { entry: Entry }) => entry,
-  );
+  (await server.call('GET', `/api/v1/audit-logs?${query}`, undefined, headers)).json.entries
+    .map(({ entry }: { entry: Entry }) => entry)
+    // Looking is told, too; here it is in the way, and has a story of its own.
+    .filter(({ action }: Entry) => action !== 'data.read');
 /** @returns the exit code and what was printed with --json. */
 async function verify(
   file: string,
@@ -77,7 +78,8 @@ describe('the audit log', () => {
       { name: 'mine', kind: 'openai', base_url: 'https://api.openai.com/v1', api_key: secret },
       acme,
     );
-    const all = await entries('limit=50');
+    // The tenant's first secret has a data key made for it, which is told, too.
+    const all = (await entries('limit=50')).filter(({ action }) => action !== 'data_key.created');
     expect(all.map(({ action }) => action)).toEqual([
       'provider.created',
       'api_key.changed',
@@ -100,6 +102,39 @@ describe('the audit log', () => {
     expect(await entries('action=api_key')).toHaveLength(2);
     expect(await entries(`target_id=${made.json.id}&action=api_key.created`)).toHaveLength(1);
     expect(await entries('actor=key:nobody')).toEqual([]);
+  });
+
+  it('tells who read what not everybody may know, and what they looked for', async () => {
+    const { json: reader } = await server.call(
+      'POST',
+      '/api/v1/keys',
+      { name: 'reader', role: 'admin' },
+      acme,
+    );
+    const read = (path: string) => call(server.url, reader.key, 'GET', path);
+    for (const path of [
+      '/api/v1/keys?limit=3',
+      '/api/v2/costs/ledger?tag=x',
+      '/api/v1/costs/invoices',
+      '/api/v1/users',
+    ]) {
+      expect((await read(path)).status).toBe(200);
+    }
+    // What everybody may know is not worth an entry, nor is what was refused before it was looked at.
+    await read('/api/v1/documents');
+    await read('/api/v1/keys?limit=0');
+    const { json } = await read(`/api/v1/audit-logs?action=data.read&actor=key:${reader.id}`);
+    const told = json.entries.map(({ entry }: { entry: any }) => [
+      entry.target.type,
+      entry.after.query ?? null,
+    ]);
+    expect(told).toEqual([
+      ['audit-logs', `action=data.read&actor=key:${reader.id}`],
+      ['users', null],
+      ['costs/invoices', null],
+      ['costs/ledger', 'tag=x'],
+      ['keys', 'limit=3'],
+    ]);
   });
 
   it('tells of refusals: whose they are when that is known', async () => {

@@ -75,7 +75,7 @@ export function accessRoutes(access: Access, defaultRegion: Region): Routes {
     api.get(
       '/keys',
       {
-        config: { access: { permission: 'keys:manage' } },
+        config: { access: { permission: 'keys:manage' }, audited: 'read' },
         schema: {
           tags: ['Keys'],
           summary: 'List API keys, newest first',

@@ -25,11 +25,12 @@ type AuditRow = Awaited<ReturnType<Audit['entry']>>;
 export function auditRoutes(audit: Audit): Routes {
   return (api) => {
     const reads = { access: { permission: 'audit:read' } } as const;
+    const readings = { ...reads, audited: 'read' } as const;
 
     api.get(
       '/audit-logs',
       {
-        config: reads,
+        config: readings,
         schema: {
           tags: ['Audit'],
           summary: 'Who did what, newest first',
@@ -150,7 +151,7 @@ export function auditRoutes(audit: Audit): Routes {
     api.get(
       '/audit-logs/:id',
       {
-        config: reads,
+        config: readings,
         schema: {
           tags: ['Audit'],
           summary: 'One entry',

@@ -88,6 +88,13 @@ describe('the offline check of an export', () => {
     expect(await verifyExport(makeExport([], []), trusted)).toMatchObject({ isValid: true, size: 0 });
   });
 
+  it('does not pass over a witness of what was pruned, with which nothing can be compared', async () => {
+    const witness = { size: 7, root: '0'.repeat(64) };
+    const pruned = await verifyExport(makeExport(entries, [16, 23], 8), trusted, [witness]);
+    expect(pruned).toMatchObject({ isValid: false });
+    expect(pruned.problems.join()).toContain('cannot be compared');
+  });
+
   it('catches 10,000 random tamperings: flipped, dropped, moved, doubled, cut off, added, replaced', async () => {
     const place = fc.nat({ max: good.length - 1 });
     const tampering = fc.oneof(

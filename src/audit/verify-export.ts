@@ -258,6 +258,10 @@ class ExportCheck {
     if (this.#size > this.#firstLeaf && this.#lastHead?.size !== this.#size)
       this.#problem('the last entries are not covered by a tree head');
     for (const { size } of this.#witnesses) {
+      if (size < this.#firstLeaf)
+        this.#problem(
+          `a head of ${size} entries is known from elsewhere, and the entries before ${this.#firstLeaf} were pruned: the two cannot be compared`,
+        );
       if (size > this.#size)
         this.#problem(
           `a head of ${size} entries is known from elsewhere, and here are ${this.#size}: it was cut off`,

@@ -40,7 +40,7 @@ export function costsRoutes(costs: Pick<Costs, 'summary' | 'calls'>): Routes {
     api.get(
       '/costs/ledger',
       {
-        config: { access: { permission: 'costs:read' }, deprecated: ledgerDeprecation },
+        config: { access: { permission: 'costs:read' }, audited: 'read', deprecated: ledgerDeprecation },
         schema: {
           tags: ['Costs'],
           summary: "List the tenant's model calls, newest first",

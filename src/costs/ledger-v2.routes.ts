@@ -14,7 +14,7 @@ export function ledgerV2Routes(costs: Pick<Costs, 'callsWithin'>): Routes {
     api.get(
       '/costs/ledger',
       {
-        config: { access: { permission: 'costs:read' } },
+        config: { access: { permission: 'costs:read' }, audited: 'read' },
         schema: {
           tags: ['Costs'],
           summary: "List the tenant's model calls of a span of time, newest first",

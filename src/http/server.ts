@@ -9,6 +9,7 @@ import { AppError } from '../platform/errors.ts';
 import type { NewId } from '../platform/ids.ts';
 import { type Log, withoutRedaction } from '../platform/log.ts';
 import type { Metrics } from '../platform/metrics.ts';
+import { type NoteReading, noteReadingsOf } from './audit-reads.ts';
 import type { AuditTrail } from './audit-trail.ts';
 import { type Authenticating, authenticationHook } from './authentication.ts';
 import { createClientAddress } from './client-address.ts';
@@ -51,6 +52,8 @@ export interface HttpDependencies {
   readonly version: string;
   /** Absent: nothing is told to an audit log. */
   readonly auditTrail?: AuditTrail;
+  /** Absent: readings are not noted. */
+  readonly noteReading?: NoteReading;
   /** Absent: an Idempotency-Key means nothing. */
   readonly idempotency?: Pick<Idempotency, 'before' | 'after'>;
   /** Mounted under /api/v1. */
@@ -136,6 +139,7 @@ export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
     route.config = { priority: priorityOf(route.url, permission), ...route.config };
     for (const method of [route.method].flat()) routes.push({ method, url: route.url, access, limits });
     versioning.declared(route);
+    if (deps.noteReading) noteReadingsOf(route, deps.noteReading);
   });
 
   api.addHook('onRequest', (request, reply, done) => {

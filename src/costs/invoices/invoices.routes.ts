@@ -17,7 +17,7 @@ export function invoicesRoutes(invoices: Invoices, fontOf: FontOf, now: () => Da
     api.get(
       '/costs/invoices',
       {
-        config: { access: { permission: 'costs:read' } },
+        config: { access: { permission: 'costs:read' }, audited: 'read' },
         schema: {
           tags: ['Costs'],
           summary:
@@ -42,7 +42,7 @@ export function invoicesRoutes(invoices: Invoices, fontOf: FontOf, now: () => Da
     api.get(
       '/costs/invoices/:id',
       {
-        config: { access: { permission: 'costs:read' } },
+        config: { access: { permission: 'costs:read' }, audited: 'read' },
         schema: {
           tags: ['Costs'],
           summary: 'Show an invoice by id or month, as JSON or CSV',
@@ -65,7 +65,7 @@ export function invoicesRoutes(invoices: Invoices, fontOf: FontOf, now: () => Da
     api.get(
       '/costs/invoices/:id.pdf',
       {
-        config: { access: { permission: 'costs:read' } },
+        config: { access: { permission: 'costs:read' }, audited: 'read' },
         schema: {
           tags: ['Costs'],
           summary: 'Show an invoice by id or month, as PDF',

@@ -22,7 +22,7 @@ export function reportsRoutes(
     api.get(
       '/costs/breakdown',
       {
-        config: { access: { permission: 'costs:read' } },
+        config: { access: { permission: 'costs:read' }, audited: 'read' },
         schema: {
           tags: ['Costs'],
           summary: 'What costs are made up of: by user, key, prompt, model, provider, route, tag or day',
