@@ -612,6 +612,8 @@ export async function compose(
     log,
     metrics,
     version,
+    noteReading: (principal, reading) =>
+      audit.note(principal, { ...reading, action: 'data.read', outcome: 'done' }),
     auditTrail: createAuditTrail({
       context,
       noteRefusal: (refusal) => database.apart(() => audit.noteRefusal(refusal)),
