@@ -112,6 +112,7 @@ import { type Random, systemRandom } from './platform/random.ts';
 import { createRedis } from './platform/redis.ts';
 import { createRequestContext } from './platform/request-context.ts';
 import { createS3Objects } from './platform/s3-objects.ts';
+import type { Secrets } from './platform/secret-box.ts';
 import { createPlatformSettings, type PlatformSettings } from './platform/settings.ts';
 import {
   cachedAnswersOfDocument,
@@ -239,7 +240,11 @@ export async function compose(
     isEldest: () => (instances.rows()[0]?.id ?? instanceId) === instanceId,
     newId,
   });
-  const secretBox = keyring.secrets;
+  /** By itself: a data key that is made for sealing must not be undone with the request that needed it. */
+  const secretBox: Secrets = {
+    seal: (...given) => database.apart(() => keyring.secrets.seal(...given)),
+    open: (...given) => database.apart(() => keyring.secrets.open(...given)),
+  };
 
   // Audit: what changes is told by the database itself, in the transaction that changes it
   const sequencer = createSequencer({
