@@ -1,7 +1,15 @@
 import { z } from 'zod';
 import { problemResponses, type Routes } from '../platform/api.ts';
 import { nextCursor, pageOf, pageQuery } from '../platform/page.ts';
-import { createdKeyView, keyBody, keyView, tenantBody, tenantView } from './access.schema.ts';
+import {
+  createdKeyView,
+  keyBody,
+  keyPatch,
+  keyView,
+  rotateBody,
+  tenantBody,
+  tenantView,
+} from './access.schema.ts';
 import type { Access } from './access.service.ts';
 import type { Region } from './principal.ts';
 
@@ -62,9 +70,16 @@ export function accessRoutes(access: Access, defaultRegion: Region): Routes {
         },
       },
       async (request, reply) => {
-        const { expires_at, ...given } = request.body;
+        const {
+          expires_at,
+          ip_allow_list: ipAllowList,
+          model_allow_list: modelAllowList,
+          ...given
+        } = request.body;
         const { row, key } = await access.createKey(request.principal, {
           ...given,
+          ipAllowList,
+          modelAllowList,
           userId: null,
           expiresAt: expires_at ? new Date(expires_at) : null,
         });
@@ -89,6 +104,49 @@ export function accessRoutes(access: Access, defaultRegion: Region): Routes {
       async (request) => {
         const rows = await access.keys(request.principal, pageOf(request.query));
         return { keys: rows.map(showKey), next_cursor: nextCursor(rows, request.query.limit) };
+      },
+    );
+
+    api.patch(
+      '/keys/:id',
+      {
+        config: { access: { permission: 'keys:manage' } },
+        schema: {
+          tags: ['Keys'],
+          summary: "Change an API key's name, end and allow-lists",
+          params: z.object({ id: z.string().max(100) }),
+          body: keyPatch,
+          response: { 200: keyView, ...problemResponses },
+        },
+      },
+      async (request) => {
+        const { name, expires_at: end, ip_allow_list, model_allow_list } = request.body;
+        const row = await access.changeKey(request.principal, request.params.id, {
+          name,
+          expiresAt: typeof end === 'string' ? new Date(end) : end,
+          ipAllowList: ip_allow_list,
+          modelAllowList: model_allow_list,
+        });
+        return showKey(row);
+      },
+    );
+
+    api.post(
+      '/keys/:id/rotate',
+      {
+        config: { access: { permission: 'keys:manage' } },
+        schema: {
+          tags: ['Keys'],
+          summary: 'Give an API key another secret; the one before works on for a while',
+          params: z.object({ id: z.string().max(100) }),
+          body: rotateBody,
+          response: { 200: createdKeyView, ...problemResponses },
+        },
+      },
+      async (request) => {
+        const { grace_seconds } = request.body;
+        const { row, key } = await access.rotateKey(request.principal, request.params.id, grace_seconds);
+        return { ...showKey(row), key };
       },
     );
 
@@ -126,6 +184,10 @@ function showKey(row: KeyRow) {
     groups,
     scopes,
     internal,
+    ip_allow_list: row.ip_allow_list,
+    model_allow_list: row.model_allow_list,
+    rotated_at: row.rotated_at?.toISOString() ?? null,
+    previous_secret_expires_at: row.previous_expires_at?.toISOString() ?? null,
     created_at: row.created_at.toISOString(),
     expires_at: row.expires_at?.toISOString() ?? null,
     revoked_at: row.revoked_at?.toISOString() ?? null,

@@ -26,6 +26,9 @@ export const tenantView = z.object({
 
 const label = z.string().trim().min(1).max(200);
 
+const ipAllowList = z.array(z.string().max(64)).max(100);
+const modelAllowList = z.array(z.string().max(200)).max(100);
+
 export const keyBody = z.object({
   name: label,
   role: roleName
@@ -38,6 +41,10 @@ export const keyBody = z.object({
     .default([])
     .describe('Permissions such as models:call or documents:*; none: all of the role'),
   expires_at: z.iso.datetime({ offset: true }).nullish(),
+  ip_allow_list: ipAllowList.default([]).describe('Addresses and ranges it may be used from; none: anywhere'),
+  model_allow_list: modelAllowList
+    .default([])
+    .describe('Routes and provider/model that it may call, with * for any characters; none: all'),
   internal: z
     .boolean()
     .default(false)
@@ -52,10 +59,31 @@ export const keyView = z.object({
   groups: z.array(z.string()),
   scopes: z.array(z.string()),
   internal: z.boolean(),
+  ip_allow_list: z.array(z.string()),
+  model_allow_list: z.array(z.string()),
+  rotated_at: z.string().nullable(),
+  previous_secret_expires_at: z.string().nullable(),
   created_at: z.string(),
   expires_at: z.string().nullable(),
   revoked_at: z.string().nullable(),
   last_used_at: z.string().nullable(),
+});
+
+export const keyPatch = z.strictObject({
+  name: label.optional(),
+  expires_at: z.iso.datetime({ offset: true }).nullable().optional(),
+  ip_allow_list: ipAllowList.optional(),
+  model_allow_list: modelAllowList.optional(),
+});
+
+export const rotateBody = z.strictObject({
+  grace_seconds: z
+    .number()
+    .int()
+    .min(0)
+    .max(30 * 24 * 3_600)
+    .default(24 * 3_600)
+    .describe('How long the secret before works beside the new one; 0: no longer'),
 });
 
 export const createdKeyView = keyView.extend({

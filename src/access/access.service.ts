@@ -6,6 +6,15 @@ import type { Page, PageCursor } from '../platform/page.ts';
 import type { Random } from '../platform/random.ts';
 import { type AccessStore, type KeyRow, signInKeyMaker, type TenantRow } from './access.store.ts';
 import { hashKey, isWellFormedKey, type NewKey, newApiKey } from './api-key.ts';
+import { refuseBadRanges } from './keys/address-list.ts';
+import {
+  changedKey,
+  type KeyChange,
+  refuseBadLists,
+  refuseUnrotatable,
+  rotatedKey,
+} from './keys/key-change.ts';
+import { refuseRestricted } from './keys/restrictions.ts';
 import { createPasswordHasher } from './people/password-hash.ts';
 import { isScope, permissionsOfRole } from './permissions.ts';
 import { type Principal, type Region, readerTokensOf, type TenantFacts, type Tier } from './principal.ts';
@@ -115,11 +124,25 @@ export function createAccess(deps: AccessDependencies) {
       expires_at: key.expiresAt,
       revoked_at: null,
       last_used_at: null,
+      ip_allow_list: [...(key.ipAllowList ?? [])],
+      model_allow_list: [...(key.modelAllowList ?? [])],
+      rotated_at: null,
+      previous_key_hash: null,
+      previous_expires_at: null,
     };
     await store.insertKey(principal, row);
     // The caller may use the key at once, before the notification comes round.
     await snapshot.apply(`api_keys:${row.id}`);
     return { row, key: fresh.key };
+  };
+
+  /** Whoever may hand a key's rights to somebody could have made it. */
+  const refuseKeyBeyond = (principal: Principal, row: KeyRow): void => {
+    refuseGrantBeyond(principal, { ...row, role: snapshot.roles.roleOf(row.tenant_id, row.role) });
+    if (row.internal && principal.role !== 'owner') {
+      throw new AppError('forbidden', 'Only an owner of the platform changes internal keys.');
+    }
+    refuseRestricted(principal);
   };
 
   const hasher = createPasswordHasher();
@@ -216,7 +239,7 @@ export function createAccess(deps: AccessDependencies) {
       };
       await store.insertTenant(row);
       await snapshot.apply(`tenants:${row.id}`);
-      return { ...row, limits: {}, limits_expire_at: null };
+      return { ...row, limits: {}, limits_expire_at: null, ip_allow_list: [] };
     },
 
     /**
@@ -235,6 +258,7 @@ export function createAccess(deps: AccessDependencies) {
     async changeTenant(idOrSlug: string, change: TenantChange): Promise<TenantRow> {
       const now = clock.now();
       refusePast(change.limitsExpireAt ?? null, 'limits_expire_at', now);
+      refuseBadRanges(change.ipAllowList ?? [], 'ip_allow_list');
       const known = snapshot.tenant(idOrSlug);
       const row =
         known && (await store.changeTenant(known.id, (before) => changedTenant(before, change, now)));
@@ -267,9 +291,11 @@ export function createAccess(deps: AccessDependencies) {
           errors: [{ path: 'internal', message: 'needs the role owner' }],
         });
       }
+      refuseBadLists(given);
       const role = snapshot.roles.find(principal.tenantId, given.role);
       if (!role) throw unknownRole(given.role);
       refuseGrantBeyond(principal, { ...given, role });
+      refuseRestricted(principal);
       return addKey(principal, given, `key:${principal.keyId}`);
     },
 
@@ -283,6 +309,44 @@ export function createAccess(deps: AccessDependencies) {
       const row = await store.keyById(principal, id);
       if (!row) throw notFound('key');
       return row;
+    },
+
+    /**
+     * Changes a key's name, end and allow-lists; here at once, elsewhere within a second.
+     * @throws AppError `not_found`, `invalid` that names the field, `forbidden` for a key with more rights than the caller.
+     */
+    async changeKey(principal: Principal, id: string, change: KeyChange): Promise<KeyRow> {
+      refuseBadLists(change);
+      refusePast(change.expiresAt ?? null, 'expires_at', clock.now());
+      const row = await store.changeKey(principal, id, (before) => {
+        refuseKeyBeyond(principal, before);
+        return changedKey(before, change);
+      });
+      if (!row) throw notFound('key');
+      await snapshot.apply(`api_keys:${id}`);
+      return row;
+    },
+
+    /**
+     * Gives a key another secret. Its id, rights and restrictions stay, and so do its limits, budgets and place in reports.
+     * @param graceSeconds how long the secret before works beside the new one; 0: no longer.
+     * @returns the whole key, which is shown nowhere else.
+     * @throws AppError `not_found`, `conflict` for a key of the configuration, `forbidden` as `changeKey`.
+     */
+    async rotateKey(
+      principal: Principal,
+      id: string,
+      graceSeconds: number,
+    ): Promise<{ row: KeyRow; key: string }> {
+      const fresh = newApiKey(deps.random, id);
+      const row = await store.changeKey(principal, id, (before) => {
+        refuseUnrotatable(before);
+        refuseKeyBeyond(principal, before);
+        return rotatedKey(before, fresh.hash, graceSeconds, clock.now());
+      });
+      if (!row) throw notFound('key');
+      await snapshot.apply(`api_keys:${id}`);
+      return { row, key: fresh.key };
     },
 
     /** Revokes at once here and within a second everywhere. @throws AppError `not_found`. */
@@ -325,6 +389,11 @@ export function createAccess(deps: AccessDependencies) {
         expires_at: null,
         revoked_at: null,
         last_used_at: null,
+        ip_allow_list: [],
+        model_allow_list: [],
+        rotated_at: null,
+        previous_key_hash: null,
+        previous_expires_at: null,
       });
       await snapshot.apply('api_keys:admin-key');
     },

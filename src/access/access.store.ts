@@ -2,6 +2,7 @@ import { type ColumnType, type Insertable, type Selectable, sql, type Updateable
 import type { Database, DatabaseScope } from '../platform/database/database.ts';
 import { AppError } from '../platform/errors.ts';
 import type { LimitFigures } from '../platform/limits-settings.ts';
+import { addressList } from './keys/address-list.ts';
 import type { Region, TenantFacts, Tier } from './principal.ts';
 import { createRolesStore, refuseUnknownRole } from './roles/roles.store.ts';
 
@@ -16,6 +17,7 @@ type TenantTable = {
   time_zone: string;
   limits: ColumnType<Partial<LimitFigures>, string | undefined, string>;
   limits_expire_at: ColumnType<Date | null, Date | null | undefined, Date | null>;
+  ip_allow_list: ColumnType<string[], string[] | undefined, string[]>;
   created_at: Date;
   updated_at: Date;
 };
@@ -35,6 +37,12 @@ type KeyTable = {
   expires_at: Date | null;
   revoked_at: Date | null;
   last_used_at: Date | null;
+  ip_allow_list: string[];
+  model_allow_list: string[];
+  rotated_at: Date | null;
+  /** Of the secret before, while it still works. */
+  previous_key_hash: Buffer | null;
+  previous_expires_at: Date | null;
 };
 
 type UserTable = {
@@ -82,7 +90,15 @@ export function createAccessStore(database: Database) {
     tenantById: (id: string) =>
       platform.selectFrom('tenants').selectAll().where('id', '=', id).executeTakeFirst(),
     liveKeyById: (id: string) => live.where('id', '=', id).executeTakeFirst(),
-    liveKeyByHash: (hash: Buffer) => live.where('key_hash', '=', hash).executeTakeFirst(),
+    liveKeyByHash: (hash: Buffer) =>
+      live
+        .where((eb) =>
+          eb.or([
+            eb('key_hash', '=', hash),
+            eb.and([eb('previous_key_hash', '=', hash), eb('previous_expires_at', '>', sql<Date>`now()`)]),
+          ]),
+        )
+        .executeTakeFirst(),
 
     async insertTenant(row: Insertable<TenantTable>): Promise<void> {
       await platform
@@ -160,6 +176,33 @@ export function createAccessStore(database: Database) {
           .executeTakeFirst(),
       ),
 
+    /**
+     * Changes a key as `change` decides from what is there, which nobody else changes meanwhile.
+     * @returns the key afterwards; undefined when there is none that was not revoked.
+     */
+    changeKey: (
+      scope: DatabaseScope,
+      id: string,
+      change: (row: KeyRow) => Updateable<KeyTable>,
+    ): Promise<KeyRow | undefined> =>
+      database.inTenant(scope, async (untyped) => {
+        const tx = untyped.withTables<AccessTables>();
+        const row = await tx
+          .selectFrom('api_keys')
+          .selectAll()
+          .where('id', '=', id)
+          .where('revoked_at', 'is', null)
+          .forUpdate()
+          .executeTakeFirst();
+        if (!row) return undefined;
+        return tx
+          .updateTable('api_keys')
+          .set(change(row))
+          .where('id', '=', id)
+          .returningAll()
+          .executeTakeFirstOrThrow();
+      }),
+
     /** @returns whether there was such a key that was not revoked already. */
     revokeKey: (scope: DatabaseScope, id: string, at: Date): Promise<boolean> =>
       database.inTenant(scope, async (tx) => {
@@ -235,7 +278,11 @@ export function createAccessStore(database: Database) {
 
 export function tenantFacts(row: TenantRow): TenantFacts {
   const { id, slug, name, tier, region, status, time_zone } = row;
-  const facts = { id, slug, name, tier, region, status, timeZone: time_zone };
+  const addresses = addressList(row.ip_allow_list);
+  const facts = {
+    ...{ id, slug, name, tier, region, status, timeZone: time_zone },
+    ...(addresses ? { addresses } : {}),
+  };
   if (Object.keys(row.limits).length === 0) return Object.freeze(facts);
   const expireAtMs = row.limits_expire_at?.getTime() ?? null;
   return Object.freeze({ ...facts, limits: Object.freeze({ figures: row.limits, expireAtMs }) });

@@ -12,6 +12,10 @@ export interface NewKey {
   readonly expiresAt: Date | null;
   /** Of a service of the platform's own: limits of requests let it pass (LIM-7). Absent: it is not. */
   readonly internal?: boolean;
+  /** Addresses and ranges from which it may be used; none: from anywhere. */
+  readonly ipAllowList?: readonly string[];
+  /** Routes and `provider/model` that it may call, with `*`; none: all. */
+  readonly modelAllowList?: readonly string[];
 }
 
 const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
@@ -24,9 +28,12 @@ const pattern = new RegExp(`^gh_[0-9A-Za-z]{${idLength + secretLength + checksum
  * A new API key: `gh_`, an id of 12, a secret of 32 and a checksum of 6 base-62 characters. The secret carries
  * 32 × log2(62) ≈ 190 bits. The checksum (CRC-32 of what precedes it) lets a scanner tell a real key from a look-alike
  * without asking anyone, and lets the server refuse a mistyped one without a look-up.
+ * @param id of a key that gets another secret; absent: a new one.
  */
-export function newApiKey(random: Pick<Random, 'bytes'>): { id: string; key: string; hash: string } {
-  const id = letters(random, idLength);
+export function newApiKey(
+  random: Pick<Random, 'bytes'>,
+  id = letters(random, idLength),
+): { id: string; key: string; hash: string } {
   const body = `gh_${id}${letters(random, secretLength)}`;
   const key = body + checksum(body);
   return { id, key, hash: hashKey(key) };

@@ -5,6 +5,7 @@ export { tenantView } from './access.schema.ts';
 export { type Access, createAccess, platformPrincipal } from './access.service.ts';
 export { createAccessStore, type TenantRow, tenantFacts } from './access.store.ts';
 export type { NewKey } from './api-key.ts';
+export { refuseForeignAddress, refuseForeignModel } from './keys/restrictions.ts';
 export { createPeople, type People, peopleRoutes } from './people/index.ts';
 export type { NoteSignIn } from './people/note-sign-in.ts';
 export { sealedPeopleColumns } from './people/sealed-columns.ts';

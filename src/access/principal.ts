@@ -1,6 +1,8 @@
 import type { DatabaseScope } from '../platform/database/database.ts';
 import { AppError } from '../platform/errors.ts';
 import type { LimitFigures } from '../platform/limits-settings.ts';
+import type { AddressList } from './keys/address-list.ts';
+import type { ModelList } from './keys/model-list.ts';
 import type { Permission } from './permissions.ts';
 import { builtInRole } from './roles/role-facts.ts';
 
@@ -19,6 +21,8 @@ export interface TenantFacts {
   readonly timeZone: string;
   /** What it has instead of its tier's figures; absent: nothing. */
   readonly limits?: TenantLimits;
+  /** Where its callers may come from; absent: from anywhere. */
+  readonly addresses?: AddressList;
 }
 
 export interface TenantLimits {
@@ -44,6 +48,10 @@ export interface Principal extends DatabaseScope {
   readonly actsInNamedTenant: boolean;
   /** A service of the platform's own: request limits let it pass, budgets do not (LIM-7). */
   readonly internal: boolean;
+  /** Where the key may be used from; absent: from anywhere. */
+  readonly addresses?: AddressList;
+  /** Which models it may call; absent: all. */
+  readonly models?: ModelList;
 }
 
 /** @throws AppError `forbidden`, naming the permission that is missing. */

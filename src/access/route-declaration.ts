@@ -18,6 +18,8 @@ declare module 'fastify' {
     principal: Principal;
     /** HTTP-4: one id from here to the provider and into the ledger. */
     correlationId: string;
+    /** The caller's whole address, as trusted proxies tell it. */
+    clientAddress: string;
     /** W3C trace context as received, when well formed; passed upstream. */
     traceparent: string | undefined;
   }

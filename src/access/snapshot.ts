@@ -2,6 +2,8 @@ import { AppError } from '../platform/errors.ts';
 import type { Log } from '../platform/log.ts';
 import type { AccessStore, KeyRow, TenantRow } from './access.store.ts';
 import { tenantFacts } from './access.store.ts';
+import { addressList } from './keys/address-list.ts';
+import { modelList } from './keys/model-list.ts';
 import { within } from './permissions.ts';
 import { type Principal, readerTokensOf, type TenantFacts } from './principal.ts';
 import { createRoleBook, type RoleBook } from './roles/role-book.ts';
@@ -10,6 +12,8 @@ import type { RoleFacts } from './roles/role-facts.ts';
 interface KnownKey {
   readonly hash: string;
   readonly expiresAtMs: number;
+  /** Of the secret before the last rotation, while it may still work. */
+  readonly previous: { readonly hash: string; readonly expiresAtMs: number } | null;
   readonly row: KeyRow;
   readonly principal: Principal;
 }
@@ -67,6 +71,7 @@ export function createAccessSnapshot(store: AccessStore, log: Log): AccessSnapsh
     if (!known) return;
     keysById.delete(id);
     keysByHash.delete(known.hash);
+    if (known.previous) keysByHash.delete(known.previous.hash);
   };
   const setKey = (row: KeyRow): void => {
     forgetKey(row.id);
@@ -75,16 +80,20 @@ export function createAccessSnapshot(store: AccessStore, log: Log): AccessSnapsh
     const known = {
       hash: row.key_hash.toString('hex'),
       expiresAtMs: row.expires_at?.getTime() ?? Number.POSITIVE_INFINITY,
+      previous: previousSecret(row),
       row,
       principal: principalOfKey(row, tenant, roles.roleOf(row.tenant_id, row.role)),
     };
     keysById.set(row.id, known);
     keysByHash.set(known.hash, known);
+    if (known.previous) keysByHash.set(known.previous.hash, known);
   };
 
   const principalOf = (hash: string, nowMs: number): Principal | undefined => {
     const known = keysByHash.get(hash);
-    return known && known.expiresAtMs > nowMs ? known.principal : undefined;
+    if (!known || known.expiresAtMs <= nowMs) return undefined;
+    const { previous, principal } = known;
+    return hash === known.hash || (previous !== null && previous.expiresAtMs > nowMs) ? principal : undefined;
   };
 
   const principalById = (id: string, nowMs: number): Principal | undefined => {
@@ -168,9 +177,15 @@ export function createAccessSnapshot(store: AccessStore, log: Log): AccessSnapsh
   };
 }
 
+function previousSecret({ previous_key_hash: hash, previous_expires_at: until }: KeyRow) {
+  return hash && until ? { hash: hash.toString('hex'), expiresAtMs: until.getTime() } : null;
+}
+
 function principalOfKey(row: KeyRow, tenant: TenantFacts, role: RoleFacts): Principal {
   const caller = { role: role.name, groups: row.groups, userId: row.user_id, keyId: row.id };
   const permissions = new Set(within(role.permissions, row.scopes));
+  const addresses = addressList(row.ip_allow_list);
+  const models = modelList(row.model_allow_list);
   return Object.freeze({
     tenant,
     tenantId: tenant.id,
@@ -182,5 +197,7 @@ function principalOfKey(row: KeyRow, tenant: TenantFacts, role: RoleFacts): Prin
     readerTokens: readerTokensOf({ ...caller, permissions }),
     actsInNamedTenant: false,
     internal: row.internal,
+    ...(addresses ? { addresses } : {}),
+    ...(models ? { models } : {}),
   });
 }

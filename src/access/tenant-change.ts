@@ -13,6 +13,8 @@ export interface TenantChange {
   readonly limits?: Partial<LimitFigures>;
   readonly tiersFigures?: readonly (keyof LimitFigures)[];
   /** When its own figures end by themselves; null: they stay. */
+  /** Addresses and ranges its callers may come from; none: anywhere. */
+  readonly ipAllowList?: readonly string[] | undefined;
   readonly limitsExpireAt?: Date | null | undefined;
 }
 
@@ -27,6 +29,7 @@ export function changedTenant(before: TenantRow, change: TenantChange, now: Date
     tier: change.tier ?? before.tier,
     status: change.status ?? before.status,
     time_zone: change.timeZone ?? before.time_zone,
+    ip_allow_list: [...(change.ipAllowList ?? before.ip_allow_list)],
     limits: JSON.stringify(figures),
     limits_expire_at: Object.keys(figures).length === 0 ? null : expiry,
     updated_at: now,

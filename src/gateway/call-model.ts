@@ -1,4 +1,4 @@
-import { requirePermission } from '../access/index.ts';
+import { refuseForeignModel, requirePermission } from '../access/index.ts';
 import type { CachedReply, ModelTurn as CacheTurn } from '../cache/index.ts';
 import { noUsage } from '../costs/index.ts';
 import { AppError, type ErrorCode } from '../platform/errors.ts';
@@ -98,7 +98,12 @@ export function createCallModel(deps: CallModelDependencies) {
   function authorise(call: ModelCall): Resolution {
     deps.onStep?.('authorise', call);
     requirePermission(call.caller.principal, call.permission);
-    return deps.routing.resolve(call.caller.principal, call.model);
+    const { principal } = call.caller;
+    const resolution = deps.routing.resolve(principal, call.model);
+    refuseForeignModel(principal, call.model, () =>
+      resolution.tiers.flat().map(({ provider, model }) => `${provider.name}/${model}`),
+    );
+    return resolution;
   }
 
   function guardInput(call: ModelCall): Promise<void> | undefined {

@@ -1,4 +1,4 @@
-import type { Access, People, Principal } from '../access/index.ts';
+import { type Access, type People, type Principal, refuseForeignAddress } from '../access/index.ts';
 import type { FastifyReply, FastifyRequest } from '../platform/api.ts';
 import { AppError, type ErrorCode } from '../platform/errors.ts';
 import type { RequestLimits } from './request-limits.ts';
@@ -59,6 +59,7 @@ export function authenticationHook(access: Authenticating, limits: RequestLimits
   const admit = (request: FastifyRequest, reply: FastifyReply, caller: Principal): void | Promise<void> => {
     const { access: declared, limits: limited } = request.routeOptions.config;
     request.principal = caller;
+    refuseForeignAddress(caller, request.clientAddress);
     const permit = () => {
       if (declared === undefined || 'public' in declared) return;
       const { permission } = declared;

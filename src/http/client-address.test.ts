@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { createClientAddress, noAddress } from './client-address.ts';
 
 const from = (trusted: readonly string[], remoteAddress: string | undefined, forwarded?: string | string[]) =>
-  createClientAddress(trusted)({ remoteAddress }, forwarded);
+  createClientAddress(trusted)({ remoteAddress }, forwarded).network;
 
 describe('without trusted proxies', () => {
   it('the connection’s address counts, whatever a header says', () => {
@@ -85,7 +85,8 @@ describe('behind trusted proxies', () => {
 });
 
 it('a connection is understood once, and its header each time', () => {
-  const addressOf = createClientAddress(['10.0.0.1']);
+  const addressIn = createClientAddress(['10.0.0.1']);
+  const addressOf = (...given: Parameters<typeof addressIn>) => addressIn(...given).network;
   const peer = { remoteAddress: '10.0.0.1' };
   expect(addressOf(peer, '203.0.113.7')).toBe('203.0.113.7');
   expect(addressOf(peer, '203.0.113.8')).toBe('203.0.113.8');

@@ -11,8 +11,14 @@ export const noAddress = 'unknown';
 /** More proxies than this do not stand behind each other. */
 const maxHops = 32;
 
-interface KnownPeer {
+export interface ClientAddress {
+  /** An IPv4 address, or IPv6 by its first 64 bits: what limits count by. */
   readonly network: string;
+  /** All of it: what allow-lists are about. */
+  readonly address: string;
+}
+
+interface KnownPeer extends ClientAddress {
   readonly trusted: boolean;
 }
 
@@ -23,11 +29,11 @@ interface KnownPeer {
  * `Forwarded` (RFC 7239) is not read: a proxy that writes one of the two headers lets the other through as its client sent
  * it, so whoever reads both believes strangers.
  * @param trustedProxies addresses and ranges, checked by the configuration.
- * @returns a function that gives the client's network (IPv4 address, or IPv6 by its first 64 bits).
+ * @returns a function that gives the client's address and network.
  */
 export function createClientAddress(
   trustedProxies: readonly string[],
-): (peer: Peer, forwardedFor: string | readonly string[] | undefined) => string {
+): (peer: Peer, forwardedFor: string | readonly string[] | undefined) => ClientAddress {
   const trusted = listOf(trustedProxies);
   // Connections carry many requests, so each is understood once.
   const peers = new WeakMap<Peer, KnownPeer>();
@@ -37,29 +43,33 @@ export function createClientAddress(
     const address = ipAddressOf(peer.remoteAddress ?? '');
     const made: KnownPeer =
       address === null
-        ? { network: noAddress, trusted: false }
-        : { network: address.network, trusted: trusted?.check(address.text, address.family) ?? false };
+        ? { network: noAddress, address: noAddress, trusted: false }
+        : {
+            network: address.network,
+            address: address.text,
+            trusted: trusted?.check(address.text, address.family) ?? false,
+          };
     peers.set(peer, made);
     return made;
   };
 
   return (peer, forwardedFor) => {
-    const { network, trusted: isProxy } = peerOf(peer);
-    if (!isProxy || trusted === null || forwardedFor === undefined) return network;
+    const known = peerOf(peer);
+    if (!known.trusted || trusted === null || forwardedFor === undefined) return known;
     const said = typeof forwardedFor === 'string' ? forwardedFor : forwardedFor.join(',');
-    return behindProxies(network, said, trusted);
+    return behindProxies(known, said, trusted);
   };
 }
 
 /** @returns the last address on the way back that the one before it, a trusted proxy, wrote in full. */
-function behindProxies(proxy: string, said: string, trusted: BlockList): string {
+function behindProxies(proxy: ClientAddress, said: string, trusted: BlockList): ClientAddress {
   let client = proxy;
   let end = said.length;
   for (let hop = 0; hop < maxHops && end >= 0; hop++) {
     const comma = end === 0 ? -1 : said.lastIndexOf(',', end - 1);
     const address = ipAddressOf(withoutPort(said.slice(comma + 1, end).trim()));
     if (address === null) return client;
-    client = address.network;
+    client = { network: address.network, address: address.text };
     if (!trusted.check(address.text, address.family)) return client;
     end = comma;
   }

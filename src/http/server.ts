@@ -122,6 +122,7 @@ export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
   api.decorateRequest('traceparent', undefined);
   api.decorateRequest('principal', null as unknown as Principal);
   api.decorateRequest('clientNetwork', '');
+  api.decorateRequest('clientAddress', '');
   api.decorateRequest('limitsDecided', false);
   api.decorateRequest('heldKey', null);
   api.decorateRequest(startedAt as never, 0 as never);
@@ -146,7 +147,9 @@ export async function createHttp(deps: HttpDependencies): Promise<HttpServer> {
     (request as unknown as Record<symbol, number>)[startedAt] = clock.monotonicMs();
     request.correlationId = request.id;
     request.traceparent = traceparentOf(request.headers);
-    request.clientNetwork = clientAddress(request.raw.socket, request.headers['x-forwarded-for']);
+    const client = clientAddress(request.raw.socket, request.headers['x-forwarded-for']);
+    request.clientNetwork = client.network;
+    request.clientAddress = client.address;
     reply.header('x-correlation-id', request.id);
     requestMetrics.started();
     secure(request, reply);

@@ -56,11 +56,18 @@ function tenantRoutes(limits: Limits): Routes {
         },
       },
       async (request) => {
-        const { time_zone, limits: figures, limits_expire_at, ...given } = request.body;
+        const {
+          time_zone,
+          ip_allow_list: ipAllowList,
+          limits: figures,
+          limits_expire_at,
+          ...given
+        } = request.body;
         const { set, unset } = figureChange(figures);
         const changed = await limits.changeTenant(request.params.tenant, {
           ...given,
           timeZone: time_zone,
+          ipAllowList,
           limits: set,
           tiersFigures: unset,
           limitsExpireAt: momentOf(limits_expire_at),

@@ -65,6 +65,11 @@ export const tenantPatch = z.strictObject({
   tier: tierName.optional(),
   status: z.enum(['active', 'suspended']).optional(),
   time_zone: timeZone.optional(),
+  ip_allow_list: z
+    .array(z.string().max(64))
+    .max(100)
+    .optional()
+    .describe('Addresses and ranges that its callers may come from; none: anywhere'),
   limits: figuresPatch
     .optional()
     .describe(`Instead of the tier's: numbers, or the word unlimited; null: the tier's`),
