@@ -60,8 +60,18 @@ export async function openHouse(seed: number): Promise<House> {
   const server = await startServer({ env: { DATABASE_POOL_MIN: '2', DATABASE_POOL_MAX: '10' } });
   const { json: document } = await server.call('GET', '/api/v1/openapi.json');
   const tenants: Tenant[] = [];
-  for (const slug of ['northrealm', 'southrealm', 'eastrealm', 'westrealm']) {
-    tenants.push(await furnish(server, slug, `${upstream.url}/v1`));
+  const stop = async () => {
+    await server.stop();
+    await simulator.stop();
+    await removeDirectory(server.dataDir);
+  };
+  try {
+    for (const slug of ['northrealm', 'southrealm', 'eastrealm', 'westrealm']) {
+      tenants.push(await furnish(server, slug, `${upstream.url}/v1`));
+    }
+  } catch (error) {
+    await stop();
+    throw error;
   }
   const operations = operationsOf(document).map((operation) => ({
     ...operation,
@@ -72,11 +82,7 @@ export async function openHouse(seed: number): Promise<House> {
     operations,
     tenants,
     holdings: (tenant) => holdingsOf(server, operations, tenant),
-    async stop() {
-      await server.stop();
-      await simulator.stop();
-      await removeDirectory(server.dataDir);
-    },
+    stop,
   };
 }
 
@@ -200,7 +206,7 @@ async function holdingsOf(
     if (/audit-logs|openapi|health|rate-limits|cache$|forecast|recommendations/.test(path)) continue;
     const reply = await call(server.url, tenant.keys.admin ?? '', 'GET', path);
     parts.push(
-      `${path} ${reply.status} ${reply.text.replace(/"last_used_at":"[^"]*"/g, '"last_used_at":"x"')}`,
+      `${path} ${reply.status} ${reply.text.replace(/"last_used_at":("[^"]*"|null)/g, '"last_used_at":"x"')}`,
     );
   }
   for (const id of tenant.ids) {
