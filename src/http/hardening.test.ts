@@ -22,6 +22,7 @@ const analyst = {
   tenantId: 'tenant-of-the-test',
   role: 'analyst',
   permissions: effectivePermissions('analyst', []),
+  tenant: {},
 } as unknown as Principal;
 const access = { permission: 'queries:run' } as const;
 const routes: Routes = (api) => {

@@ -17,6 +17,7 @@ const viewer = {
   tenantId: tenantOfTest,
   role: 'viewer',
   permissions: effectivePermissions('viewer', []),
+  tenant: {},
 } as unknown as Principal;
 
 /** Questions that are being answered, until they are let go. */

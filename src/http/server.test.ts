@@ -17,6 +17,7 @@ const analyst = {
   tenantId: 'tenant-of-the-test',
   role: 'analyst',
   permissions: effectivePermissions('analyst', []),
+  tenant: {},
 } as unknown as Principal;
 
 const routes: Routes = (api) => {

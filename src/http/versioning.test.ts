@@ -49,7 +49,7 @@ const model: Routes = (api) => {
 
 let http: HttpServer;
 beforeAll(async () => {
-  const caller = { permissions: effectivePermissions('analyst', []) } as unknown as Principal;
+  const caller = { tenant: {}, permissions: effectivePermissions('analyst', []) } as unknown as Principal;
   http = await createHttp({
     limits: openEntrance(),
     access: {
