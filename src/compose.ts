@@ -11,12 +11,13 @@ import {
   createTokens,
   keySetRoutes,
   peopleRoutes,
-  sealedPeopleColumns,
   platformPrincipal,
   roleRoutes,
+  sealedPeopleColumns,
   sealedTokenKeys,
   tokenRoutes,
 } from './access/index.ts';
+
 import {
   auditRoutes,
   createAudit,
@@ -318,9 +319,6 @@ export async function compose(
     },
   );
 
-  /** By itself: rows that were taken off the spool must not be undone with the request that waited for them. */
-  const flushLedger = () => database.apart(() => costs.flush());
-
   const people = createPeople({
     database,
     access,
@@ -347,6 +345,9 @@ export async function compose(
     random,
     log,
   });
+
+  /** By itself: rows that were taken off the spool must not be undone with the request that waited for them. */
+  const flushLedger = () => database.apart(() => costs.flush());
 
   // Notifications
   const notifier = createNotifier({

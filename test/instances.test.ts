@@ -200,7 +200,7 @@ it.skipIf(!redisIsInstalled)(
       for (const i of [0, 1, 2]) {
         const reply = await instances.callAs(i, keys[0] ?? '', 'GET', '/api/v1/tenants');
         expect({ status: reply.status, text: reply.text }).toMatchObject({ status: 200 });
-      expect(reply.json).toMatchObject({ tenants: [{ slug: 'demo' }] });
+        expect(reply.json).toMatchObject({ tenants: [{ slug: 'demo' }] });
       }
     } finally {
       await instances.stop();

@@ -69,7 +69,8 @@ async function drain(
 }
 
 async function greet(gatehouse: Gatehouse, config: Config, port: number, output: Output): Promise<void> {
-  const address = config.publicUrl ?? `${config.http.tls ? 'https' : 'http'}://${shownHost(config.host)}:${port}`;
+  const address =
+    config.publicUrl ?? `${config.http.tls ? 'https' : 'http'}://${shownHost(config.host)}:${port}`;
   const steps = firstBootSteps(gatehouse, config.region);
   // One of those that start together greets; were it killed before it could, the next start does.
   const first = gatehouse.isEldest() ? await firstBoot(steps, systemRandom, config.adminKey !== null) : null;

@@ -80,7 +80,10 @@ describe('objects in S3', () => {
 
   it('says what is wrong with a bucket or a key, and names no secret', async () => {
     await expect(objects.check()).resolves.toBeUndefined();
-    for (const wrong of [{ bucket: 'another' }, { accessKeyId: 'another', secretAccessKey: 'not-the-secret' }]) {
+    for (const wrong of [
+      { bucket: 'another' },
+      { accessKeyId: 'another', secretAccessKey: 'not-the-secret' },
+    ]) {
       const other = createS3Objects({ ...s3.config, ...wrong }, root, newId);
       const refusal = await other.check().catch((error) => error);
       expect(refusal).toMatchObject({ code: 'dependency_down', message: expect.stringMatching(/40[34]/) });
