@@ -91,6 +91,10 @@ BEGIN
   ON CONFLICT (tenant_id, kind, subject)
   DO UPDATE SET before = greatest(known.before, excluded.before), expires_at = excluded.expires_at;
   IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+  -- Whoever had the old password, or was shut out, makes no new ones of what they hold either.
+  IF NEW.password_hash IS DISTINCT FROM OLD.password_hash OR NEW.disabled_at IS NOT NULL THEN
+    UPDATE token_families SET ended_at = now(), end_reason = 'revoked' WHERE user_id = OLD.id AND ended_at IS NULL;
+  END IF;
   NEW.token_epoch := OLD.token_epoch + 1;
   RETURN NEW;
 END $$;

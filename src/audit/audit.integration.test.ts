@@ -171,6 +171,27 @@ describe('the audit log', () => {
     expect(verifyConsistency({ size: 13, root: first }, { size: 22, root: second }, proof)).toBe(true);
   });
 
+  it('goes on after its database was restored into a server that has come less far', async () => {
+    const scope = scopeOf(newId());
+    await note(scope, 1);
+    await sequenceAll();
+    await note(scope, 2);
+    // As a dump of a server brings it that has had many more transactions.
+    const far = sql`'9000000000000'::xid8`;
+    await sql`alter table audit_entries alter column added_by type xid8 using ${far}`.execute(
+      test.database.platform,
+    );
+    await sql`update audit_horizon set added_by = ${far}`.execute(test.database.platform);
+    await note(scope, 3);
+    await sequencer.renumber();
+    await sequencer.renumber();
+    await sequenceAll();
+    const rows = await audit.page(scope, {}, { limit: 10, after: null });
+    expect(rows.map(({ leaf }) => Number(leaf)).sort()).toEqual([0, 1, 2]);
+    const keys = (await audit.publicKeys()).map(({ id }) => id);
+    expect(await verifyExport(await exported(scope), keys)).toMatchObject({ isValid: true, size: 3 });
+  });
+
   it('cannot be changed by the application, nor updated by anybody', async () => {
     const attempts = [
       'update audit_entries set entry = entry',

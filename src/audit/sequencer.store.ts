@@ -60,6 +60,28 @@ export function createSequencerStore(database: Database) {
       return rows.map(({ id, tenant_id, entry }) => ({ id, tenantId: tenant_id, entry }));
     },
 
+    /**
+     * A dump restored into another server has entries of transactions that this server has yet to come to. Numbers them
+     * anew, as added by one transaction of this server, and lets the horizon begin again; what has its leaf keeps it.
+     * @returns whether that was so.
+     */
+    renumberAfterRestore: (): Promise<boolean> =>
+      database.platform.transaction().execute(async (tx) => {
+        await sql`select pg_advisory_xact_lock(${sequencerLock})`.execute(tx);
+        const { rows } = await sql<{
+          ahead: boolean;
+        }>`select pg_snapshot_xmax(pg_current_snapshot()) <= any (array[
+          (select added_by from audit_horizon),
+          (select added_by from audit_entries order by added_by desc limit 1)]) as ahead`.execute(tx);
+        if (rows[0]?.ahead !== true) return false;
+        await sql`set local statement_timeout = 0`.execute(tx);
+        // Not an update, which the table refuses: the entries stay what they are.
+        await sql`alter table audit_entries
+          alter column added_by type xid8 using pg_current_xact_id()`.execute(tx);
+        await sql`update audit_horizon set added_by = '0'`.execute(tx);
+        return true;
+      }),
+
     /** A tree's size, and the hashes of the complete subtrees that its root is made of. */
     async treeOf(
       tx: Transaction<unknown>,

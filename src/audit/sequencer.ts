@@ -95,6 +95,7 @@ export function createSequencer(deps: SequencerDependencies) {
   };
 
   const loop = async (): Promise<void> => {
+    await renumber();
     while (!stopping.signal.aborted) {
       try {
         while ((await sequence()) === batch && !stopping.signal.aborted);
@@ -109,7 +110,20 @@ export function createSequencer(deps: SequencerDependencies) {
     }
   };
 
+  const renumber = async (): Promise<void> => {
+    try {
+      if (await store.renumberAfterRestore())
+        log.warn(
+          {},
+          'audit entries were numbered anew: this database was restored from a dump of another server',
+        );
+    } catch (error) {
+      log.error({ err: error }, 'whether the audit log was restored from another server could not be told');
+    }
+  };
+
   return {
+    renumber,
     start(): void {
       running = loop();
     },

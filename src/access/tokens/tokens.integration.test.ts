@@ -215,6 +215,15 @@ describe('a refresh token', () => {
     await expect(here.tokens.ofUser(userId)).rejects.toMatchObject({ code: 'unauthenticated' });
   });
 
+  it('is of no use once its user has another password', async () => {
+    const userId = await somebody();
+    const { refreshToken } = await here.tokens.ofUser(userId);
+    await run(sql`update users set groups = '{other}' where id = ${userId}`);
+    const next = await here.tokens.byRefreshToken(refreshToken ?? '');
+    await run(sql`update users set password_hash = 'another' where id = ${userId}`);
+    await expect(here.tokens.byRefreshToken(next.refreshToken ?? '')).rejects.toThrow(/not valid any more/);
+  });
+
   it('is stored only as a hash', async () => {
     const { refreshToken } = await here.tokens.ofUser(await somebody());
     const { rows } = (await run(sql`select refresh_tokens::text as row from refresh_tokens`)) as {
