@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { problemResponses, type Routes } from '../platform/api.ts';
-import { nextCursor, pageOf, pageQuery } from '../platform/page.ts';
+import { nextCursor, pageOf, pageOfUuids, pageQuery } from '../platform/page.ts';
 import {
   createdKeyView,
   keyBody,
@@ -53,7 +53,7 @@ export function accessRoutes(access: Access, defaultRegion: Region): Routes {
         },
       },
       async (request) => {
-        const rows = await access.tenants(pageOf(request.query));
+        const rows = await access.tenants(pageOfUuids(request.query));
         return { tenants: rows.map(showTenant), next_cursor: nextCursor(rows, request.query.limit) };
       },
     );

@@ -1,10 +1,9 @@
 import { z } from 'zod';
 import { problemResponses, type Routes } from '../platform/api.ts';
-import { nextCursor } from '../platform/page.ts';
+import { nextCursor, pageOfUuids } from '../platform/page.ts';
 import { ledgerQuery, ledgerRowView, summaryQuery, summaryView } from './costs.schema.ts';
 import type { Costs } from './costs.service.ts';
 import { usdFromNano } from './money.ts';
-import { pageOfUuids } from './page-of-uuids.ts';
 
 type Row = Awaited<ReturnType<Costs['calls']>>[number];
 type Summary = Awaited<ReturnType<Costs['summary']>>;

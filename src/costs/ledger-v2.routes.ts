@@ -1,10 +1,9 @@
 import type { z } from 'zod';
 import { problemResponses, type Routes } from '../platform/api.ts';
-import { nextCursor } from '../platform/page.ts';
+import { nextCursor, pageOfUuids } from '../platform/page.ts';
 import type { Costs } from './costs.service.ts';
 import { ledgerV2Page, ledgerV2Query, type ledgerV2Row } from './ledger-v2.schema.ts';
 import { usdFromNano } from './money.ts';
-import { pageOfUuids } from './page-of-uuids.ts';
 
 type Row = Awaited<ReturnType<Costs['callsWithin']>>['rows'][number];
 

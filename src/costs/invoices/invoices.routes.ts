@@ -1,8 +1,7 @@
 import { z } from 'zod';
 import { problemResponses, type Routes } from '../../platform/api.ts';
-import { nextCursor } from '../../platform/page.ts';
+import { nextCursor, pageOfUuids } from '../../platform/page.ts';
 import { usdFromNano } from '../money.ts';
-import { pageOfUuids } from '../page-of-uuids.ts';
 import { invoiceCsv } from './invoice-csv.ts';
 import { type InvoiceLine, usdFromCents } from './invoice-lines.ts';
 import { invoicePdf } from './invoice-pdf.ts';

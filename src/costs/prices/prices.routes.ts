@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { type Api, problemResponses, type Routes } from '../../platform/api.ts';
-import { nextCursor } from '../../platform/page.ts';
-import { pageOfUuids } from '../page-of-uuids.ts';
+import { nextCursor, pageOfUuids } from '../../platform/page.ts';
 import type { PricedTarget } from '../price-catalogue.ts';
 import {
   discountBody,

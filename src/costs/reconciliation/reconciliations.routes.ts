@@ -1,8 +1,7 @@
 import { z } from 'zod';
 import { type FastifyRequest, problemResponses, type Routes } from '../../platform/api.ts';
 import { AppError } from '../../platform/errors.ts';
-import { nextCursor } from '../../platform/page.ts';
-import { pageOfUuids } from '../page-of-uuids.ts';
+import { nextCursor, pageOfUuids } from '../../platform/page.ts';
 import { readJsonExport } from './json-export.ts';
 import { maxExportBytes, readExport } from './read-export.ts';
 import {
