@@ -518,6 +518,7 @@ export async function compose(
   const parser = createParser({ maxWorkers: parserWorkers, log, clock });
   const knowledge = createKnowledge({
     database,
+    knowsRole: (tenantId, role) => access.role(tenantId, role) !== undefined,
     place: {
       own: place,
       others: () =>

@@ -28,6 +28,8 @@ export interface DocumentsDependencies {
   readonly clock: Clock;
   readonly newId: NewId;
   readonly log: Log;
+  /** Whether a tenant has a role of that name. */
+  readonly knowsRole: (tenantId: string, role: string) => boolean;
 }
 
 /** What can be said of a document; absent members stay as they are, or take their defaults. */
@@ -101,6 +103,15 @@ export function createDocuments(deps: DocumentsDependencies) {
     return row;
   };
 
+  /** @throws AppError `invalid` naming a role that is none: a slip would hide the document from everybody. */
+  const readers = ({ tenantId }: Principal, acl: Acl | undefined): string[] | undefined => {
+    const place = acl?.roles.findIndex((role) => !deps.knowsRole(tenantId, role)) ?? -1;
+    if (acl === undefined || place < 0) return acl && readersOf(acl);
+    throw new AppError('invalid', `There is no role "${acl.roles[place]}". See GET /api/v1/roles.`, {
+      errors: [{ path: `acl.roles.${place}`, message: 'there is no such role' }],
+    });
+  };
+
   return {
     files,
 
@@ -113,19 +124,20 @@ export function createDocuments(deps: DocumentsDependencies) {
       file: ReceivedFile,
       facts: DocumentFacts & { readonly externalId?: string | undefined },
     ): Promise<WriteResult> {
-      const adding = store.add(principal, {
-        id: newId(),
-        tenantId: principal.tenantId,
-        externalId: facts.externalId ?? null,
-        givenTitle: facts.title ?? null,
-        provisionalTitle: cleanTitle(provisionalTitle(file.fileName, file.beginning)) ?? 'Untitled',
-        metadata: facts.metadata,
-        readers: facts.acl && readersOf(facts.acl),
-        content: file,
-        createdBy: `user:${principal.userId ?? principal.keyId}`,
-        now: clock.now(),
-      });
-      return written(principal, await orDrop(principal, file, adding));
+      const adding = async () =>
+        store.add(principal, {
+          id: newId(),
+          tenantId: principal.tenantId,
+          externalId: facts.externalId ?? null,
+          givenTitle: facts.title ?? null,
+          provisionalTitle: cleanTitle(provisionalTitle(file.fileName, file.beginning)) ?? 'Untitled',
+          metadata: facts.metadata,
+          readers: readers(principal, facts.acl),
+          content: file,
+          createdBy: `user:${principal.userId ?? principal.keyId}`,
+          now: clock.now(),
+        });
+      return written(principal, await orDrop(principal, file, adding()));
     },
 
     /** Changes what is given of a document. New content becomes a new version; the old one answers until it is ready. */
@@ -135,13 +147,13 @@ export function createDocuments(deps: DocumentsDependencies) {
       facts: DocumentFacts,
       file?: ReceivedFile,
     ): Promise<WriteResult> {
-      const wanted: Revision = {
-        title: facts.title,
-        metadata: facts.metadata,
-        readers: facts.acl && readersOf(facts.acl),
-        content: file,
-      };
       const revising = async () => {
+        const wanted: Revision = {
+          title: facts.title,
+          metadata: facts.metadata,
+          readers: readers(principal, facts.acl),
+          content: file,
+        };
         const result = isUuid(id) ? await store.revise(principal, id, wanted, clock.now()) : null;
         if (!result) throw notFound('document');
         return result;

@@ -40,6 +40,8 @@ export interface KnowledgeDependencies {
   /** Not started yet: the kinds of work are registered here. */
   readonly jobs: Jobs;
   readonly parse: ParseFile;
+  /** Whether a tenant has a role of that name. */
+  readonly knowsRole: (tenantId: string, role: string) => boolean;
   readonly indexNow: IndexNow;
   /** How many rows of a document the tenant's index holds, all generations together; asked after a deletion. */
   readonly indexHolds: (tenantId: string, documentId: string) => Promise<number>;

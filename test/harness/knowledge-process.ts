@@ -5,7 +5,7 @@
  * document after the other.
  */
 import { readFile } from 'node:fs/promises';
-import type { Principal } from '../../src/access/index.ts';
+import { type Principal, roles } from '../../src/access/index.ts';
 import { createKnowledge, type Knowledge } from '../../src/knowledge/index.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { createDatabase } from '../../src/platform/database/database.ts';
@@ -45,6 +45,7 @@ const jobs: Jobs = {
 };
 const index = createFedIndex(() => knowledge.indexFeed, `${objectsDir}-index`);
 const knowledge: Knowledge = createKnowledge({
+  knowsRole: (_tenantId, role) => (roles as readonly string[]).includes(role),
   database: createDatabase({
     url,
     pool: { min: 0, max: 5 },

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { accessRoutes, createAccess, createAccessStore, type Role } from '../../src/access/index.ts';
+import { accessRoutes, createAccess, createAccessStore, type Role, roles } from '../../src/access/index.ts';
 import { createHttp, type HttpServer } from '../../src/http/index.ts';
 import {
   createKnowledge,
@@ -103,6 +103,7 @@ export async function startKnowledgeServer(
   const jobs = createJobs({ url: test.url, executorId: 'gatehouse', clock, log });
   const index: FedIndex = createFedIndex(() => knowledge.indexFeed, `${objectsDir}-index`);
   const knowledge: Knowledge = createKnowledge({
+    knowsRole: (_tenantId, role) => (roles as readonly string[]).includes(role),
     database,
     objects: createFileObjects(objectsDir, newId),
     jobs,

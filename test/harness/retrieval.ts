@@ -8,6 +8,7 @@ import {
   type Principal,
   platformPrincipal,
   type Role,
+  roles,
 } from '../../src/access/index.ts';
 import type { AnswerStore } from '../../src/cache/index.ts';
 import { createCosts, createLedgerStore, createPriceCatalogue } from '../../src/costs/index.ts';
@@ -159,6 +160,7 @@ export async function startRetrievalServer(
   const index = options.wrapIndex?.(lance) ?? lance;
   const jobs = createJobs({ url: test.url, executorId: 'gatehouse', clock, log });
   const knowledge: Knowledge = createKnowledge({
+    knowsRole: (_tenantId, role) => (roles as readonly string[]).includes(role),
     database,
     objects: createFileObjects(join(dataDir, 'objects'), newId),
     jobs,
