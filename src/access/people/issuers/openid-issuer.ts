@@ -33,8 +33,13 @@ export function createOpenIdIssuers(fetch: IssuerFetch, clock: Pick<Clock, 'mono
         secret === null ? client.None() : client.ClientSecretPost(secret),
         {
           [client.customFetch]: customFetch,
-          // Whether plain HTTP may be used at all was decided with the address.
-          ...(url.protocol === 'http:' && { execute: [client.allowInsecureRequests] }),
+          execute: [
+            // By default the library believes ID tokens for the TLS connection that they came by. Their signatures are
+            // checked as well, with the issuer's public keys: what ends TLS in between is then no issuer.
+            client.enableNonRepudiationChecks,
+            // Whether plain HTTP may be used at all was decided with the address.
+            ...(url.protocol === 'http:' ? [client.allowInsecureRequests] : []),
+          ],
         },
       )
       .catch((cause) => {
