@@ -119,7 +119,7 @@ describe('what browsers are told', () => {
     await serve({ behindTls: true });
     for (const url of ['/api/v1/thing', '/v1/thing', '/docs/']) {
       const reply = await http?.api.inject({ url });
-      expect(reply?.headers['strict-transport-security']).toBe('max-age=63072000');
+      expect(reply?.headers['strict-transport-security']).toBe('max-age=63072000; includeSubDomains');
     }
   });
 });

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from '../platform/api.ts';
 import { isModelDialect } from './error-reply.ts';
 
-/** Two years, the least that lists of such hosts take (https://hstspreload.org). */
-const strictTransport = 'max-age=63072000';
+/** Two years, and for what is below this host, too: a cookie could be planted from there (https://hstspreload.org). */
+const strictTransport = 'max-age=63072000; includeSubDomains';
 
 /** Replies of the interface are data: a browser that is led to one shows it, and runs, loads and frames nothing. */
 const dataPolicy = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";

@@ -43,6 +43,23 @@ describe('a session', () => {
     expect(await account(attacker)).toBe(401);
   });
 
+  it('ends when its browser signs in again, as the same person or as another', async () => {
+    const { email, browser } = await newUser(house, adminKey);
+    const other = await newUser(house, adminKey);
+    for (const next of [email, other.email]) {
+      const before = elsewhere(browser);
+      const thief = new Browser(house);
+      for (const [name, value] of browser.cookies) thief.cookies.set(name, value);
+      expect([await account(before), await account(thief)]).toEqual([200, 200]);
+      await signIn(next, browser);
+      expect(await account(browser)).toBe(200);
+      expect(await account(thief)).toBe(401);
+      await expect.poll(() => account(before)).toBe(401);
+    }
+    // What its owner has on other devices goes on.
+    expect(await account(other.browser)).toBe(200);
+  });
+
   it('is not read from a request that carries two of its cookies', async () => {
     const { browser } = await newUser(house, adminKey);
     const reply = await new Browser(house).send('GET', 'auth/account', undefined, {

@@ -6,7 +6,7 @@ import type { NoteSignIn } from './note-sign-in.ts';
 import type { UserRow } from './people.store.ts';
 
 export interface BrowserSignInDependencies {
-  readonly sessions: Pick<Sessions, 'begin' | 'rotate' | 'currentId'>;
+  readonly sessions: Pick<Sessions, 'begin' | 'rotate' | 'currentId' | 'endCurrent'>;
   readonly note: NoteSignIn;
   readonly publicUrl: string | null;
 }
@@ -45,6 +45,7 @@ export function createBrowserSignIn({ sessions, note, publicUrl }: BrowserSignIn
         address: request.clientNetwork,
         by,
       });
+      await sessions.endCurrent(request);
       await note(user.tenant_id, 'sign_in.done', user.id, { by, session: row.id });
       const csrf = give(request, reply, token);
       return {

@@ -30,8 +30,8 @@ const form = { issuer: 'Gatehouse', algorithm: 'SHA1', digits: 6, period: period
 /** RFC 4226, section 4, R6 recommends 160 bits. */
 const secretBytes = 20;
 const codeCount = 10;
-/** 80 bits each: too many to be found from their fast hashes. */
-const codeBytes = 10;
+/** 120 bits each: from 112 on, a fast hash is enough to keep them by (OWASP ASVS 5.0, 6.5.2). */
+const codeBytes = 15;
 const base32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
 
 /** One-time codes from an authenticator app (TOTP), and recovery codes for when it is lost. */
@@ -150,12 +150,12 @@ export function createSecondFactors(deps: SecondFactorsDependencies) {
   };
 }
 
-/** Sixteen letters and digits in fours: `ABCD-EFGH-IJKL-MNOP`. */
+/** Letters and digits in fours, five bits each: `ABCD-EFGH-IJKL-MNOP-QRST-UVWX`. */
 function recoveryCodeFrom(bytes: Buffer): string {
   let bits = 0n;
   for (const byte of bytes) bits = (bits << 8n) | BigInt(byte);
   let text = '';
-  for (let i = 0; i < 16; i++) {
+  for (let i = 0; i < (codeBytes * 8) / 5; i++) {
     text = base32.charAt(Number(bits & 31n)) + text;
     bits >>= 5n;
   }

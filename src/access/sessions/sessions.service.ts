@@ -238,6 +238,14 @@ export function createSessions(deps: SessionsDependencies) {
       return found?.id ?? null;
     },
 
+    /** Ends the session that a request came with, whosever it is: another takes its place. */
+    async endCurrent(request: BrowserRequest): Promise<void> {
+      const token = tokenOf(request);
+      if (token === undefined || !isTokenShaped(token)) return;
+      const id = await store.endByHash(hashToken(token), clock.now());
+      if (id !== undefined) hear(`session:${id}`);
+    },
+
     /** Another secret for a session whose user gained or changed a credential. @throws AppError `unauthenticated`. */
     async rotate(id: string): Promise<string> {
       const { token, hash } = newToken(deps.random);

@@ -48,6 +48,18 @@ export function createSessionsStore(database: Database) {
       return result.numUpdatedRows > 0n;
     },
 
+    /** Ends the session of this secret. @returns its id; undefined when it was none, or had ended. */
+    async endByHash(hash: Buffer, now: Date): Promise<string | undefined> {
+      const row = await platform
+        .updateTable('sessions')
+        .set({ revoked_at: now })
+        .where('token_hash', '=', hash)
+        .where('revoked_at', 'is', null)
+        .returning('id')
+        .executeTakeFirst();
+      return row?.id;
+    },
+
     /** A user's live sessions, newest first; there are few (see `insert`). */
     ofUser: (scope: DatabaseScope, userId: string, now: Date, seenAfter: Date): Promise<SessionRow[]> =>
       database.inTenant(scope, (tx) =>
