@@ -30,4 +30,14 @@ describe('secret box', () => {
     );
     expect(() => box.open('rubbish', 'provider:a')).toThrow();
   });
+
+  it('does not open by a part of its tag, or in another spelling', () => {
+    const [version, by, iv, tag = ''] = box.seal('', 'provider:a').split('.');
+    for (let bytes = 0; bytes < 16; bytes++) {
+      const part = Buffer.from(tag, 'base64url').subarray(0, bytes).toString('base64url');
+      expect(() => box.open([version, by, iv, part].join('.'), 'provider:a')).toThrow();
+    }
+    expect(() => box.open([version, by, iv, `${tag}=`].join('.'), 'provider:a')).toThrow(/changed/);
+    expect(box.open([version, by, iv, tag].join('.'), 'provider:a')).toBe('');
+  });
 });

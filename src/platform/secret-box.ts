@@ -1,5 +1,6 @@
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync } from 'node:crypto';
 import { AppError } from './errors.ts';
+import { exactBytes } from './exact-bytes.ts';
 import type { Random } from './random.ts';
 
 /**
@@ -30,6 +31,9 @@ export interface SecretBox {
   readonly fingerprint: string;
 }
 
+const nonceBytes = 12;
+const tagBytes = 16;
+
 export function createSecretBox(masterKey: Buffer, random: Pick<Random, 'bytes'>): SecretBox {
   const fingerprint = createHmac('sha256', masterKey)
     .update('gatehouse master key')
@@ -40,8 +44,8 @@ export function createSecretBox(masterKey: Buffer, random: Pick<Random, 'bytes'>
   return {
     fingerprint,
     seal(secret, purpose) {
-      const iv = random.bytes(12);
-      const cipher = createCipheriv('aes-256-gcm', keyFor(purpose), iv);
+      const iv = random.bytes(nonceBytes);
+      const cipher = createCipheriv('aes-256-gcm', keyFor(purpose), iv, { authTagLength: tagBytes });
       const body = Buffer.concat([cipher.update(secret, 'utf8'), cipher.final(), cipher.getAuthTag()]);
       return `v1.${fingerprint}.${iv.toString('base64url')}.${body.toString('base64url')}`;
     },
@@ -50,10 +54,15 @@ export function createSecretBox(masterKey: Buffer, random: Pick<Random, 'bytes'>
       if (version !== 'v1' || !iv || !body) throw unreadable('it is not in a form this version knows');
       if (sealedBy !== fingerprint) throw unreadable('it was stored under another master key');
       try {
-        const bytes = Buffer.from(body, 'base64url');
-        const decipher = createDecipheriv('aes-256-gcm', keyFor(purpose), Buffer.from(iv, 'base64url'));
-        decipher.setAuthTag(bytes.subarray(-16));
-        return Buffer.concat([decipher.update(bytes.subarray(0, -16)), decipher.final()]).toString('utf8');
+        const bytes = exactBytes(body);
+        const nonce = exactBytes(iv);
+        // Without these lengths Node takes the first four bytes of a tag for a whole one.
+        if (nonce.length !== nonceBytes || bytes.length < tagBytes) throw new Error('malformed');
+        const decipher = createDecipheriv('aes-256-gcm', keyFor(purpose), nonce, { authTagLength: tagBytes });
+        decipher.setAuthTag(bytes.subarray(-tagBytes));
+        return Buffer.concat([decipher.update(bytes.subarray(0, -tagBytes)), decipher.final()]).toString(
+          'utf8',
+        );
       } catch (cause) {
         throw unreadable('it was changed since it was stored', cause);
       }

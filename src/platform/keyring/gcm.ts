@@ -1,4 +1,5 @@
 import { createCipheriv, createDecipheriv } from 'node:crypto';
+import { exactBytes } from '../exact-bytes.ts';
 import type { Random } from '../random.ts';
 
 /** AES-256-GCM with a 96-bit random nonce and a 128-bit tag (NIST SP 800-38D), as text: `<nonce>.<body and tag>`. */
@@ -25,11 +26,4 @@ export function decrypt(key: Buffer, text: string, about: string): Buffer {
   decipher.setAAD(Buffer.from(about, 'utf8'));
   decipher.setAuthTag(body.subarray(-tagBytes));
   return Buffer.concat([decipher.update(body.subarray(0, -tagBytes)), decipher.final()]);
-}
-
-/** Node reads base64 leniently: two texts may stand for the same bytes, and only one of them is what was written. */
-function exactBytes(text: string): Buffer {
-  const bytes = Buffer.from(text, 'base64url');
-  if (bytes.toString('base64url') !== text) throw new Error('malformed');
-  return bytes;
 }
