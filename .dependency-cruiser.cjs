@@ -5,7 +5,6 @@
  */
 const order = [
   'platform',
-  'http-kit',
   'access',
   'audit',
   'notifications',
@@ -27,7 +26,7 @@ const upward = order.flatMap((folder, level) => {
       comment: `${folder} may import only what is below it: ${order.slice(0, level).join(', ') || 'nothing'}.`,
       severity: 'error',
       from: { path: `^src/${folder}/` },
-      to: { path: `^src/(${above.join('|')}|http|compose\\.ts|main\\.ts)(/|$)` },
+      to: { path: `^src/(${above.join('|')}|observability|http|compose|compose\\.ts|main\\.ts)(/|$)` },
     },
   ];
 });
@@ -47,13 +46,27 @@ module.exports = {
     },
     {
       name: 'compose-by-front-door',
-      comment: 'compose.ts and main.ts wire capabilities through their front doors too.',
+      comment: 'compose.ts and main.ts meet capabilities at their front doors too; sections of compose/ by the rule above.',
       severity: 'error',
       from: { path: '^src/[^/]+\\.ts$' },
       to: {
         path: '^src/(access|audit|notifications|limits|costs|guardrails|cache|routing|gateway|knowledge|retrieval|observability)/',
         pathNot: '^src/[^/]+/index\\.ts$',
       },
+    },
+    {
+      name: 'wired-in-compose-only',
+      comment: 'The sections of src/compose/ are for compose.ts; what a capability needs, it is given.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/compose(/|\\.ts$)' },
+      to: { path: '^src/compose/' },
+    },
+    {
+      name: 'composed-for-the-command-line',
+      comment: 'Whoever starts the server composes it: no capability, and no section, knows the whole.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/(cli/|main\\.ts$|.*\\.test\\.ts$)' },
+      to: { path: '^src/compose\\.ts$' },
     },
     {
       name: 'routes-never-touch-stores',

@@ -3,7 +3,7 @@ import type { Resolution } from '../routing/index.ts';
 import type { ModelCall, WholeAnswer } from './model-call.ts';
 
 /**
- * What guardrails and caches may do to a call; compose supplies them, and without one its step passes everything.
+ * What guardrails and caches may do to a call; `compose/gateway.ts` supplies them, and without one its step passes everything.
  * Each may throw an AppError, which ends the call and is what the caller sees.
  */
 export interface GatewayHooks {

@@ -12,7 +12,7 @@ export interface ApiVersion {
 
 /**
  * The versions that are offered, oldest first. A version is whole: what it does not change is that of the version before.
- * A new one is a line here and its changed routes in `compose.ts`; `docs/adding-a-capability.md` has the steps.
+ * A new one is a line here and its changed routes in `compose/http.ts`; `docs/adding-a-capability.md` has the steps.
  */
 export const apiVersions: readonly ApiVersion[] = [
   { version: '1', state: 'supported', since: '2026-11-02', changes: [] },

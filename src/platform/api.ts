@@ -18,7 +18,7 @@ export type Api = FastifyInstance<
   ZodTypeProvider
 >;
 
-/** A capability's routes: `http/` gives each its server and prefix, `compose.ts` lists them. */
+/** A capability's routes: `http/` gives each its server and prefix, `compose/http.ts` lists them. */
 export type Routes = (api: Api) => void;
 
 export type { FastifyReply, FastifyRequest };

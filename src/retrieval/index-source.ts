@@ -11,7 +11,7 @@ export interface DocumentForIndex {
   readonly chunks: readonly { readonly id: string; readonly heading: string; readonly text: string }[];
 }
 
-/** How the documents of all tenants are read, as the platform, to be indexed. `compose.ts` supplies it. */
+/** How the documents of all tenants are read, as the platform, to be indexed. `compose/knowledge.ts` supplies it. */
 export interface IndexSource {
   /** The oldest changes, up to `limit`; they stay until they are finished. */
   takeIndexChanges(tenantId: string, limit: number): Promise<readonly IndexChange[]>;

@@ -10,7 +10,7 @@ export interface Caller {
   readonly signal: AbortSignal;
 }
 
-/** The one way to a model, in process: the gateway's. `compose.ts` supplies both. */
+/** The one way to a model, in process: the gateway's. `compose/knowledge.ts` supplies both. */
 export type Chat = (
   caller: Caller,
   request: {

@@ -1,0 +1,86 @@
+import { createAccess, createAccessStore, createPeople, createTokens } from '../access/index.ts';
+import { platformLog } from '../audit/index.ts';
+import { createAddressGuard } from '../notifications/index.ts';
+import type { AuditSection } from './audit.ts';
+import type { Platform } from './platform.ts';
+import type { SecretsSection } from './secrets.ts';
+
+export type AccessSection = ReturnType<typeof composeAccess>;
+
+/** Who is asking: by key, by token or by session. Each of the three knows the others. */
+export function composeAccess(platform: Platform, { secretBox, audit }: SecretsSection & AuditSection) {
+  const { config, database, notifications, clock, newId, random, log, counter } = platform;
+  const failedAuthentication = counter(
+    'failed_auth_total',
+    'Requests refused for want of a valid credential',
+  );
+  const countFailedAuthentication = () => failedAuthentication.inc();
+  const crossTenant = counter(
+    'cross_tenant_attempts_total',
+    "Requests that named another tenant than their key's",
+  );
+  const access = createAccess({
+    store: createAccessStore(database),
+    clock,
+    newId,
+    random,
+    log,
+    countFailedAuthentication,
+    countCrossTenantAttempt: () => crossTenant.inc(),
+    authenticateToken: (token) => tokens.authenticate(token),
+    subscribe: (onChange, onGap) => notifications.subscribe('access_changed', onChange, onGap),
+  });
+  const tokens = createTokens(
+    {
+      database,
+      secrets: secretBox,
+      clock,
+      newId,
+      random,
+      log,
+      parties: tokenParties(config.publicUrl),
+      subscribe: (onChange, onGap) => notifications.subscribe('tokens_changed', onChange, onGap),
+    },
+    {
+      ...access,
+      authenticateKey: (key) => access.authenticate(key, undefined),
+      checkPassword: async ({ network, ...given }) => ({
+        userId: (await people.passwordSignIn.checkAll(given, network)).id,
+      }),
+      countFailedAuthentication,
+    },
+  );
+  const people = createPeople({
+    database,
+    access,
+    secretBox,
+    note: (tenantId, action, userId, details) =>
+      database.apart(() =>
+        audit.note(
+          { tenantId: tenantId ?? platformLog.tenantId, readerTokens: [] },
+          {
+            action,
+            targetType: 'user',
+            targetId: userId,
+            outcome: action === 'sign_in.refused' ? 'denied' : 'done',
+            details,
+          },
+        ),
+      ),
+    countFailedAuthentication,
+    subscribe: (onChange, onGap) => notifications.subscribe('sessions_changed', onChange, onGap),
+    issuerAddresses: createAddressGuard(config.notifications.allowedAddresses),
+    publicUrl: config.publicUrl,
+    clock,
+    newId,
+    random,
+    log,
+  });
+  return { access, tokens, people };
+}
+
+/** Tokens name who made them and whom they are for: this installation, by the address that all instances share. */
+function tokenParties(publicUrl: string | null) {
+  const name = publicUrl === null ? 'gatehouse' : publicUrl.replace(/\/$/, '');
+  return { issuer: name, audience: name };
+}
