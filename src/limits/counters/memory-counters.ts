@@ -11,20 +11,17 @@ import {
 import {
   type Actuals,
   type AdmissionRequest,
-  type ConcurrencyDemand,
   type Counters,
-  concurrencyRetryMs,
   type Decision,
   type Demand,
   type DemandState,
   demandsAtMost,
   type EstablishedBudget,
-  type RateDemand,
-  type WindowDemand,
 } from './counters.ts';
+import { addBudget, addConcurrency, addRate, addWindow } from './memory-entries.ts';
+import { createReading, rateLevel } from './memory-reading.ts';
 import { createRecentIds } from './recent-ids.ts';
-import { blankView, roomAtMs, roomIn, viewWindow } from './sliding-window.ts';
-import { levelNow, millionths, msUntilLevel } from './token-bucket.ts';
+import { millionths, msUntilLevel } from './token-bucket.ts';
 
 export interface MemoryCountersOptions {
   readonly clock: Pick<Clock, 'now' | 'monotonicMs'>;
@@ -63,7 +60,7 @@ export function createMemoryCounters(options: MemoryCountersOptions): MemoryCoun
   const { clock, writer, atMost = defaultAtMost, keepIdleMs = defaultKeepIdleMs } = options;
   const table = createCounterTable({ atMost, keepIdleMs });
   const settled = createRecentIds(settledAtMost);
-  const view = blankView();
+  const reading = createReading();
   /** The counters of the admission at hand, in the order of its demands. One at a time: there is no await. */
   const found: (CounterEntry | undefined)[] = [];
 
@@ -75,45 +72,10 @@ export function createMemoryCounters(options: MemoryCountersOptions): MemoryCoun
     found.push(entry);
   };
 
-  /** Units free for this demand; negative when over. */
-  const roomOf = (demand: Demand, entry: CounterEntry | undefined, nowMs: number): number => {
-    switch (demand.kind) {
-      case 'rate':
-        return Math.floor(rateLevel(demand, entry as RateCounter | undefined, nowMs) / millionths);
-      case 'window':
-        viewWindow(entry as WindowCounter | undefined, demand.windowMs, nowMs, view);
-        return roomIn(view, demand.limit);
-      case 'concurrent':
-        return demand.limit - (entry?.held ?? 0);
-      case 'budget':
-        return entry === undefined ? 0 : demand.limit - spentOf(entry as BudgetCounter) - entry.held;
-    }
-  };
-
-  const stateOf = (demand: Demand, entry: CounterEntry | undefined, nowMs: number): DemandState => {
-    const room = roomOf(demand, entry, nowMs);
-    return { remaining: Math.max(room, 0), resetMs: resetOf(demand, entry, nowMs) };
-  };
-
-  /** For a window, after `roomOf`, which filled the view. */
-  const resetOf = (demand: Demand, entry: CounterEntry | undefined, nowMs: number): number => {
-    switch (demand.kind) {
-      case 'rate': {
-        const level = rateLevel(demand, entry as RateCounter | undefined, nowMs);
-        return msUntilLevel(demand.burst * millionths, level, demand.milliPerSecond);
-      }
-      case 'window':
-        return view.endsAtMs - nowMs;
-      case 'concurrent':
-        return 0;
-      case 'budget':
-        return Math.max(0, demand.endsAtMs - nowMs);
-    }
-  };
-
   const statesOf = (demands: readonly Demand[], nowMs: number): DemandState[] => {
     const states: DemandState[] = [];
-    for (let i = 0; i < demands.length; i++) states.push(stateOf(demands[i] as Demand, found[i], nowMs));
+    for (let i = 0; i < demands.length; i++)
+      states.push(reading.stateOf(demands[i] as Demand, found[i], nowMs));
     return states;
   };
 
@@ -131,7 +93,7 @@ export function createMemoryCounters(options: MemoryCountersOptions): MemoryCoun
   const firstWithoutRoom = (demands: readonly Demand[], nowMs: number): number => {
     for (let i = 0; i < demands.length; i++) {
       const demand = demands[i] as Demand;
-      if (amountOf(demand) > roomOf(demand, found[i], nowMs)) return i;
+      if (amountOf(demand) > reading.roomOf(demand, found[i], nowMs)) return i;
     }
     return -1;
   };
@@ -140,31 +102,12 @@ export function createMemoryCounters(options: MemoryCountersOptions): MemoryCoun
     const states = statesOf(demands, nowMs);
     const demand = demands[exhausted] as Demand;
     const entry = found[exhausted];
-    const room = roomOf(demand, entry, nowMs);
+    const room = reading.roomOf(demand, entry, nowMs);
     const spendable = demand.kind === 'window' || demand.kind === 'budget';
     const heldByOthers = spendable && amountOf(demand) <= room + (entry?.held ?? 0);
-    const retryAfterMs = retryAfter(demand, entry, nowMs);
+    const retryAfterMs = reading.retryAfter(demand, entry, nowMs);
     for (let i = 0; i < demands.length; i++) setRight(demands[i] as Demand, found[i], nowMs);
     return { outcome: 'refused', exhausted, states, retryAfterMs, heldByOthers };
-  };
-
-  /** For a window, after `roomOf`. */
-  const retryAfter = (demand: Demand, entry: CounterEntry | undefined, nowMs: number): number | null => {
-    switch (demand.kind) {
-      case 'rate': {
-        if (demand.amount > demand.burst) return null;
-        const level = rateLevel(demand, entry as RateCounter | undefined, nowMs);
-        return msUntilLevel(demand.amount * millionths, level, demand.milliPerSecond);
-      }
-      case 'window': {
-        const atMs = roomAtMs(view, demand.windowMs, demand.limit, demand.amount);
-        return atMs === null ? null : Math.max(0, atMs - nowMs);
-      }
-      case 'concurrent':
-        return demand.limit < 1 ? null : concurrencyRetryMs;
-      case 'budget':
-        return demand.amount > demand.limit ? null : Math.max(0, demand.endsAtMs - nowMs);
-    }
   };
 
   /** All that a refusal changes: counters whose time lies ahead of a clock that was set back go on from now. */
@@ -179,7 +122,7 @@ export function createMemoryCounters(options: MemoryCountersOptions): MemoryCoun
   const take = (group: CounterGroup, demand: Demand, i: number, nowMs: number, monoMs: number): void => {
     switch (demand.kind) {
       case 'rate': {
-        const entry = (found[i] as RateCounter | undefined) ?? addRate(group, demand);
+        const entry = (found[i] as RateCounter | undefined) ?? addRate(table, group, demand);
         found[i] = entry;
         entry.level = rateLevel(demand, entry, nowMs) - demand.amount * millionths;
         entry.atMs = nowMs;
@@ -188,15 +131,15 @@ export function createMemoryCounters(options: MemoryCountersOptions): MemoryCoun
         return;
       }
       case 'window': {
-        const entry = (found[i] as WindowCounter | undefined) ?? addWindow(group, demand);
+        const entry = (found[i] as WindowCounter | undefined) ?? addWindow(table, group, demand);
         found[i] = entry;
-        bringToNow(entry, demand, nowMs, monoMs);
+        reading.bringToNow(entry, demand, nowMs, monoMs);
         if (demand.reserved) entry.held += demand.amount;
         else entry.current += demand.amount;
         return;
       }
       case 'concurrent': {
-        const entry = (found[i] as ConcurrencyCounter | undefined) ?? addConcurrency(group, demand);
+        const entry = (found[i] as ConcurrencyCounter | undefined) ?? addConcurrency(table, group, demand);
         found[i] = entry;
         entry.held += 1;
         entry.idleAtMs = monoMs;
@@ -208,47 +151,6 @@ export function createMemoryCounters(options: MemoryCountersOptions): MemoryCoun
       }
     }
   };
-
-  const bringToNow = (
-    entry: WindowCounter,
-    demand: { readonly windowMs: number },
-    nowMs: number,
-    monoMs: number,
-  ): void => {
-    viewWindow(entry, demand.windowMs, nowMs, view);
-    entry.index = view.index;
-    entry.previous = view.previous;
-    entry.current = view.current;
-    entry.idleAtMs = monoMs + view.endsAtMs + demand.windowMs - nowMs;
-  };
-
-  const addRate = (group: CounterGroup, demand: RateDemand): RateCounter =>
-    table.add({
-      kind: 'rate',
-      group,
-      name: demand.counter,
-      slot: 0,
-      idleAtMs: 0,
-      held: 0,
-      pins: 0,
-      level: demand.burst * millionths,
-      atMs: 0,
-    });
-  const addWindow = (group: CounterGroup, demand: WindowDemand): WindowCounter =>
-    table.add({
-      kind: 'window',
-      group,
-      name: demand.counter,
-      slot: 0,
-      idleAtMs: 0,
-      held: 0,
-      pins: 0,
-      index: 0,
-      previous: 0,
-      current: 0,
-    });
-  const addConcurrency = (group: CounterGroup, demand: ConcurrencyDemand): ConcurrencyCounter =>
-    table.add({ kind: 'concurrent', group, name: demand.counter, slot: 0, idleAtMs: 0, held: 0, pins: 0 });
 
   const reserve = (group: CounterGroup, id: string, demands: readonly Demand[]): boolean => {
     const held: Demand[] = [];
@@ -305,7 +207,7 @@ export function createMemoryCounters(options: MemoryCountersOptions): MemoryCoun
         entry.held -= amountOf(demand);
         entry.pins -= 1;
         if (demand.kind === 'window') {
-          bringToNow(entry as WindowCounter, demand, nowMs, monoMs);
+          reading.bringToNow(entry as WindowCounter, demand, nowMs, monoMs);
           (entry as WindowCounter).current += actuals.get(demand.counter) ?? 0;
         } else if (demand.kind === 'concurrent') entry.idleAtMs = monoMs;
       }
@@ -328,21 +230,7 @@ export function createMemoryCounters(options: MemoryCountersOptions): MemoryCoun
       const known = group.counters.get(counter);
       if (known !== undefined && known.kind !== 'budget')
         throw new Error(`The counter ${counter} is no budget.`);
-      const entry =
-        known ??
-        table.add({
-          kind: 'budget',
-          group,
-          name: counter,
-          slot: 0,
-          idleAtMs: 0,
-          held: 0,
-          pins: 0,
-          base: 0,
-          own: 0,
-          awaited: [],
-          endsAtMs: 0,
-        });
+      const entry = known ?? addBudget(table, group, counter);
       entry.base = base;
       entry.own = Math.max(entry.own, own);
       entry.awaited = writers.filter((other) => other !== writer);
@@ -366,12 +254,6 @@ export function createMemoryCounters(options: MemoryCountersOptions): MemoryCoun
     if (counted) settled.add(id);
   }
 }
-
-function rateLevel(demand: RateDemand, entry: RateCounter | undefined, nowMs: number): number {
-  return levelNow(entry?.level, entry?.atMs ?? 0, nowMs, demand.milliPerSecond, demand.burst);
-}
-
-const spentOf = (entry: BudgetCounter): number => entry.base + entry.own;
 
 const isKnown = (entry: CounterEntry | undefined): boolean =>
   entry?.kind === 'budget' && entry.awaited.length === 0;
