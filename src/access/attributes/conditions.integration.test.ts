@@ -1,0 +1,186 @@
+import { randomUUID } from 'node:crypto';
+import fc from 'fast-check';
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createTestDatabase, type TestDatabase } from '../../../test/harness/database.ts';
+import { readCondition } from './condition.ts';
+import { compileCondition } from './condition-path.ts';
+import { type DocumentFacts, documentAbility } from './document-ability.ts';
+
+/*
+ * What PostgreSQL lets a reader see under a condition, by the policy on documents and nothing else, is what the library
+ * decides in memory: for made-up conditions, readers and documents, whatever stands in them.
+ */
+let test: TestDatabase;
+let owner: pg.Client;
+const tenant = randomUUID();
+const user = randomUUID();
+const documents: { id: string; facts: DocumentFacts }[] = [];
+
+/** Few names and values, so that they meet; and such as would show a mistake in quoting, comparing or looking up. */
+const members = ['region', 'level', 'a.b', 'quo"te', "it's", '$now', '__proto__', 'naïve', '\\', ' '];
+const texts = [
+  '',
+  'eu',
+  'us',
+  'EU',
+  '10',
+  '9',
+  'é',
+  'e\u0301',
+  '\u{1f512}',
+  '\uffff',
+  "'; drop table documents; --",
+  '" || true || "',
+  '$reader',
+  '%',
+  'true',
+  '2026-01-01T00:00:00.000Z',
+  'user:somebody',
+];
+const numbers = [0, 1, 2, -1, 0.1, 0.30000000000000004, 1e21, -5e-324, 9_007_199_254_740_993];
+const scalar = fc.oneof(fc.constantFrom(...texts), fc.constantFrom(...numbers), fc.boolean());
+const odd = fc.oneof(
+  fc.constant(null),
+  fc.array(scalar, { maxLength: 2 }),
+  fc.dictionary(fc.constantFrom(...members), scalar, { maxKeys: 1 }),
+);
+const metadata = fc.dictionary(
+  fc.constantFrom(...members),
+  fc.oneof({ weight: 5, arbitrary: scalar }, { weight: 1, arbitrary: odd }),
+  { maxKeys: 7 },
+);
+const attributes = fc.dictionary(
+  fc.constantFrom(...members, 'id', 'groups'),
+  fc.oneof(
+    { weight: 4, arbitrary: scalar },
+    { weight: 2, arbitrary: fc.array(fc.constantFrom(...texts), { maxLength: 3 }) },
+    { weight: 1, arbitrary: fc.oneof(fc.constant(null), fc.array(scalar, { maxLength: 3 })) },
+  ),
+  { maxKeys: 8 },
+);
+
+const ofReader = fc.constantFrom(...members, 'id', 'role', 'groups').map(($reader) => ({ $reader }));
+const ofTime = fc.constantFrom(0, -86_400, 86_400, -315_576_000).map(($now) => ({ $now }));
+const listOfOneKind = fc.oneof(
+  fc.array(fc.constantFrom(...texts), { minLength: 1, maxLength: 4 }),
+  fc.array(fc.constantFrom(...numbers), { minLength: 1, maxLength: 4 }),
+);
+const tests = fc.oneof(
+  fc.tuple(fc.constantFrom('$eq', '$ne'), fc.oneof(scalar, ofReader, ofTime)),
+  fc.tuple(
+    fc.constantFrom('$lt', '$lte', '$gt', '$gte'),
+    fc.oneof(fc.constantFrom(...texts), fc.constantFrom(...numbers), ofReader, ofTime),
+  ),
+  fc.tuple(fc.constantFrom('$in', '$nin'), fc.oneof(listOfOneKind, ofReader)),
+  fc.tuple(fc.constant('$exists'), fc.boolean()),
+);
+const fields = [...members.map((member) => `metadata.${member}`), 'owner', 'created_at'];
+const comparison = fc
+  .tuple(fc.constantFrom(...fields), fc.array(tests, { minLength: 1, maxLength: 2 }))
+  .map(([field, of]) => ({ [field]: Object.fromEntries(of) }));
+const { condition } = fc.letrec<{ condition: object }>((tie) => ({
+  condition: fc.oneof(
+    { maxDepth: 3 },
+    comparison,
+    fc.array(tie('condition'), { minLength: 1, maxLength: 3 }).map(($and) => ({ $and })),
+    fc.array(tie('condition'), { minLength: 1, maxLength: 3 }).map(($or) => ({ $or })),
+    tie('condition').map(($not) => ({ $not })),
+    fc.tuple(comparison, comparison).map(([one, other]) => ({ ...one, ...other })),
+  ),
+}));
+
+beforeAll(async () => {
+  test = await createTestDatabase();
+  owner = new pg.Client({ connectionString: test.url });
+  await owner.connect();
+  await owner.query(
+    `insert into tenants (id, slug, name, tier, region, created_at, updated_at) values ($1, 'one', 'One', 'free', 'eu', now(), now())`,
+    [tenant],
+  );
+  await owner.query(
+    `insert into users (id, tenant_id, email, role, created_at, updated_at) values ($1, $2, 'reader@example.com', 'viewer', now(), now())`,
+    [user, tenant],
+  );
+  await owner.query(
+    `insert into custom_roles (id, tenant_id, name, permissions, created_by, created_at, updated_at)
+     values ($1, $2, 'clerk', '{}', 'user:test', now(), now())`,
+    [randomUUID(), tenant],
+  );
+  const owners = [`user:${user}`, 'user:somebody'];
+  const times = ['2016-01-01T00:00:00.000Z', new Date().toISOString(), '2099-12-31T23:59:59.999Z'];
+  for (const [place, said] of fc.sample(metadata, { numRuns: 120, seed: 7 }).entries()) {
+    const facts = {
+      owner: owners[place % 2] ?? '',
+      created_at: times[place % 3] ?? '',
+      metadata: JSON.parse(JSON.stringify(said)),
+    };
+    const id = randomUUID();
+    await owner.query(
+      `insert into documents (id, tenant_id, title, status, version, searchable_version, bytes, content_hash, blob_key,
+         metadata, created_by, created_at, updated_at)
+       values ($1, $2, 'A title', 'ready', 1, 1, 1, '\\x00', $3, $4, $5, $6, now())`,
+      [id, tenant, `blob/${id}`, JSON.stringify(said), facts.owner, facts.created_at],
+    );
+    documents.push({ id, facts });
+  }
+});
+afterAll(async () => {
+  await owner.end();
+  await test.drop();
+});
+
+async function setCondition(given: object | null): Promise<void> {
+  const compiled = given && compileCondition(readCondition(given, 'condition'));
+  await owner.query(
+    'update custom_roles set document_condition = $1, document_path = $2, document_times = $3',
+    [given && JSON.stringify(given), compiled?.path ?? null, compiled?.times ?? []],
+  );
+}
+
+/** As the application role, the way the server enters it, with SQL of nobody's in particular. */
+async function seen(tokens: readonly string[]): Promise<{ ids: string[]; nowMs: number }> {
+  await owner.query('begin');
+  try {
+    await owner.query('set local role gatehouse_app');
+    await owner.query(
+      `select set_config('gatehouse.tenant_id', $1, true), set_config('gatehouse.reader_tokens', $2, true)`,
+      [tenant, JSON.stringify(tokens)],
+    );
+    const { rows } = await owner.query('select id from documents order by id');
+    const { rows: times } = await owner.query('select extract(epoch from now()) * 1000 as now');
+    return { ids: rows.map((row) => row.id), nowMs: Math.floor(Number(times[0]?.now)) };
+  } finally {
+    await owner.query('rollback');
+  }
+}
+
+const tokens = ['role:clerk', 'group:eu', 'group:naïve', `user:session:1`, `user:${user}`];
+const known = { id: `user:${user}`, role: 'clerk', groups: ['eu', 'naïve'] };
+
+describe('conditions', () => {
+  it('decide in the database what they decide in memory', async () => {
+    const tally = { seen: 0, hidden: 0, some: 0 };
+    await fc.assert(
+      fc.asyncProperty(condition, attributes, async (given, held) => {
+        await setCondition(given);
+        await owner.query('update users set attributes = $1', [JSON.stringify(held)]);
+        const { ids, nowMs } = await seen(tokens);
+        const ability = documentAbility(readCondition(given, 'condition'));
+        const reader = { ...JSON.parse(JSON.stringify(held)), ...known };
+        const expected = documents.filter(({ facts }) =>
+          ability.can('read', { document: facts, reader, nowMs }),
+        );
+        expect(ids).toEqual(expected.map(({ id }) => id).sort());
+        tally.seen += ids.length;
+        tally.hidden += documents.length - ids.length;
+        if (ids.length > 0 && ids.length < documents.length) tally.some++;
+      }),
+      { numRuns: 500 },
+    );
+    // Neither side says the same of everything.
+    expect(tally.seen).toBeGreaterThan(2_000);
+    expect(tally.hidden).toBeGreaterThan(2_000);
+    expect(tally.some).toBeGreaterThan(100);
+  });
+});
