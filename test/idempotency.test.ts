@@ -136,6 +136,25 @@ describe('a request with an Idempotency-Key', () => {
     expect(rows[0]?.sealed_reply).not.toContain(Buffer.from(json.key).toString('base64').slice(0, 20));
   });
 
+  it('is not what another caller or key was answered, though their reply be put in its place', async () => {
+    const other = await server.call('POST', '/api/v1/keys', { name: 'another caller', role: 'admin' });
+    const body = { name: 'moved', role: 'viewer' };
+    await makeKey('moved', 'moved-1');
+    const replays = [
+      () => post('/api/v1/keys', body, 'moved-1', other.json.key),
+      () => post('/api/v1/keys', body, 'moved-2'),
+    ];
+    for (const replay of replays) expect((await replay()).status).toBe(201);
+    await sql`update idempotency_keys set sealed_reply = (
+        select sealed_reply from idempotency_keys where key = 'moved-1' and caller not like ${`${other.json.id}%`})
+      where key in ('moved-1', 'moved-2')`.execute(test.database.platform);
+    expect(isReplay(await makeKey('moved', 'moved-1'))).toBe(true);
+    for (const replay of replays) {
+      const reply = await replay();
+      expect([reply.status, reply.text.includes('gh_')]).toEqual([503, false]);
+    }
+  });
+
   it('makes one call of a model, and one document', async () => {
     const ask = () =>
       post(

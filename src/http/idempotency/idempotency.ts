@@ -98,7 +98,7 @@ export function createIdempotency(deps: IdempotencyDependencies): Idempotency {
     if (row === null) return null;
     if (!row.requestHash.equals(requestHash)) throw otherRequest();
     if (row.sealedReply === null) throw stillAtWork();
-    return readKept(await deps.open(row.sealedReply, place.tenantId));
+    return readKept(await deps.open(row.sealedReply, place.tenantId), place);
   };
 
   const takeInTransaction = async (place: KeyPlace, flight: Flight): Promise<KeptReply | HeldKey> => {
@@ -135,7 +135,7 @@ export function createIdempotency(deps: IdempotencyDependencies): Idempotency {
     // Keys that are made for sealing are not undone with the request.
     const seal = (text: string) => deps.database.apart(() => deps.seal(text, place.tenantId));
     try {
-      const sealed = reply && (await seal(writeKept(reply)));
+      const sealed = reply && (await seal(writeKept(reply, place)));
       const note = () => (sealed === null ? store.forget(place) : store.keep(place, sealed));
       if (transaction === null) return await deps.database.apart(note);
       await transaction.run(note);

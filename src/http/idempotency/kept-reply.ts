@@ -53,17 +53,35 @@ function bytesOf(payload: unknown): Buffer | null {
   return bytes.length > maxKeptBytes ? null : bytes;
 }
 
-export function writeKept({ status, headers, body }: KeptReply): string {
-  return JSON.stringify({ status, headers, body: body?.toString('base64') ?? null });
+/** @param place whose reply it is: with the tenant, to whom it is sealed, what tells its row from all others. */
+export function writeKept({ status, headers, body }: KeptReply, place: ReplyPlace): string {
+  return JSON.stringify({ of: nameOf(place), status, headers, body: body?.toString('base64') ?? null });
 }
 
-export function readKept(text: string): KeptReply {
-  const { status, headers, body } = JSON.parse(text) as {
+/** @throws AppError `dependency_down` for a reply of another place: it stands where somebody moved it. */
+export function readKept(text: string, place: ReplyPlace): KeptReply {
+  const { of, status, headers, body } = JSON.parse(text) as {
+    of?: string;
     status: number;
     headers: Record<string, string>;
     body: string | null;
   };
+  if (of !== nameOf(place)) {
+    const detail =
+      'The answer that was kept for this Idempotency-Key cannot be used. Send the request with another.';
+    throw new AppError('dependency_down', detail, { cause: new Error('a kept reply was moved') });
+  }
   return { status, headers, body: body === null ? null : Buffer.from(body, 'base64') };
+}
+
+interface ReplyPlace {
+  readonly caller: string;
+  readonly key: string;
+}
+
+/** A list, so that no two places have one name. */
+function nameOf({ caller, key }: ReplyPlace): string {
+  return JSON.stringify([caller, key]);
 }
 
 /** @throws AppError `invalid` when the reply was too large to be kept. */
