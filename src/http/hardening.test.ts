@@ -183,6 +183,33 @@ describe('bodies', () => {
     expect(none?.statusCode).toBe(400);
   });
 
+  it('are refused when they are nested so deep that parsing them would keep others waiting', async () => {
+    await serve();
+    const send = (payload: string) =>
+      http?.api.inject({
+        method: 'POST',
+        url: '/api/v1/echo',
+        headers: { 'content-type': 'application/json' },
+        payload,
+      });
+    const more = (depth: number, before = '') =>
+      `{"name":"a","before":"${before}","more":${'['.repeat(depth)}${' '.repeat(16 * 1024)}${']'.repeat(depth)}}`;
+    expect((await send(more(99)))?.statusCode).toBe(200);
+    const refused = await send(more(100));
+    expect([refused?.statusCode, refused?.json().detail]).toEqual([
+      400,
+      'The JSON is nested deeper than 100 levels.',
+    ]);
+    // Brackets within texts are none, and no text hides those that follow it.
+    expect((await send(more(99, '['.repeat(500))))?.statusCode).toBe(200);
+    for (const before of ['\\\\', '\\"', '\\\\\\"]]]']) {
+      expect([before, (await send(more(99, before)))?.statusCode]).toEqual([before, 200]);
+      expect([before, (await send(more(100, before)))?.statusCode]).toEqual([before, 400]);
+    }
+    // What is no JSON is told as such.
+    expect((await send(`{"name":"${'a'.repeat(20_000)}`))?.json().detail).toMatch(/not valid JSON/);
+  });
+
   it('of more than 1 MiB are refused', async () => {
     await serve();
     const payload = JSON.stringify({ name: 'x'.repeat(1024 * 1024) });
