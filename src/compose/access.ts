@@ -27,7 +27,7 @@ export function composeAccess(platform: Platform, { secretBox, audit }: SecretsS
     log,
     countFailedAuthentication,
     countCrossTenantAttempt: () => crossTenant.inc(),
-    authenticateToken: (token) => tokens.authenticate(token),
+    authenticateToken: (token, tenant) => tokens.authenticate(token, tenant),
     subscribe: (onChange, onGap) => notifications.subscribe('access_changed', onChange, onGap),
   });
   const tokens = createTokens(
@@ -39,6 +39,7 @@ export function composeAccess(platform: Platform, { secretBox, audit }: SecretsS
       random,
       log,
       parties: tokenParties(config.publicUrl),
+      issuerAddresses: createAddressGuard(config.notifications.allowedAddresses),
       subscribe: (onChange, onGap) => notifications.subscribe('tokens_changed', onChange, onGap),
     },
     {

@@ -10,6 +10,7 @@ import {
   type TenantFacts,
   type Tokens,
 } from '../../src/access/index.ts';
+import { createAddressGuard } from '../../src/notifications/index.ts';
 import { type Clock, systemClock } from '../../src/platform/clock.ts';
 import { createNotifications } from '../../src/platform/database/notifications.ts';
 import { createIds } from '../../src/platform/ids.ts';
@@ -56,7 +57,7 @@ export async function startAccess(database: TestDatabase): Promise<TestAccess> {
     log,
     countFailedAuthentication: () => {},
     countCrossTenantAttempt: () => {},
-    authenticateToken: (token) => tokens.authenticate(token),
+    authenticateToken: (token, tenant) => tokens.authenticate(token, tenant),
     subscribe: (onChange, onGap) => notifications.subscribe('access_changed', onChange, onGap),
   });
   const tokens = createTokens(
@@ -68,6 +69,7 @@ export async function startAccess(database: TestDatabase): Promise<TestAccess> {
       random: systemRandom,
       log,
       parties: testParties,
+      issuerAddresses: createAddressGuard(['127.0.0.1', 'localhost']),
       subscribe: (onChange, onGap) => notifications.subscribe('tokens_changed', onChange, onGap),
     },
     {

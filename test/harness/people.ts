@@ -64,7 +64,7 @@ export async function createHouse(
     log,
     countFailedAuthentication: () => {},
     countCrossTenantAttempt: () => {},
-    authenticateToken: (token) => tokens.authenticate(token),
+    authenticateToken: (token, tenant) => tokens.authenticate(token, tenant),
     subscribe: (onChange, onGap) => notifications.subscribe('access_changed', onChange, onGap),
   });
   const people = createPeople({
@@ -91,6 +91,7 @@ export async function createHouse(
       random: systemRandom,
       log,
       parties: { issuer: 'gatehouse', audience: 'gatehouse' },
+      issuerAddresses: createAddressGuard(['127.0.0.1', 'localhost']),
       subscribe: (onChange, onGap) => notifications.subscribe('tokens_changed', onChange, onGap),
     },
     {

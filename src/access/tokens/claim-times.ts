@@ -1,16 +1,21 @@
-/** How far clocks may be apart, in seconds: for tokens of issuers elsewhere, and for ours between instances. */
+/** How far clocks of our own instances may be apart, in seconds. */
 export const skewSeconds = 60;
 
 /**
  * Whether a token counts now, by `exp`, `nbf` and `iat` (RFC 7519, 4.1.4 to 4.1.6; seconds since 1970). One without an end is
  * refused, and one made in the future, too.
+ * @param skew how far the clock that it was made by may be from ours, in seconds.
  */
-export function countsNow(claims: Readonly<Record<string, unknown>>, nowMs: number): boolean {
+export function countsNow(
+  claims: Readonly<Record<string, unknown>>,
+  nowMs: number,
+  skew: number = skewSeconds,
+): boolean {
   const { exp, nbf, iat } = claims;
   const now = nowMs / 1000;
-  if (!isMoment(exp) || exp <= now - skewSeconds) return false;
-  if (nbf !== undefined && !(isMoment(nbf) && nbf <= now + skewSeconds)) return false;
-  return iat === undefined || (isMoment(iat) && iat <= now + skewSeconds);
+  if (!isMoment(exp) || exp <= now - skew) return false;
+  if (nbf !== undefined && !(isMoment(nbf) && nbf <= now + skew)) return false;
+  return iat === undefined || (isMoment(iat) && iat <= now + skew);
 }
 
 function isMoment(value: unknown): value is number {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type Api, problemResponses, type Routes } from '../../platform/api.ts';
 import { AppError } from '../../platform/errors.ts';
+import { tokenIssuersRoutes } from './issuers/issuers.routes.ts';
 import { keySetMaxAgeSeconds } from './signing-keys.ts';
 import {
   revocationBody,
@@ -19,6 +20,7 @@ const formLimit = 32 * 1024;
 /** Getting and giving back tokens; mounted under /api/v1. */
 export function tokenRoutes(tokens: Tokens): Routes {
   return (api) => {
+    tokenIssuersRoutes(tokens.issuers)(api);
     takeForms(api);
 
     api.post(

@@ -41,8 +41,21 @@ export const revokeBody = z.object({
 });
 
 export const revocationBody = z.union([
-  z.strictObject({ user_id: z.uuid() }).describe('All tokens of a user'),
-  z.strictObject({ jti: z.uuid() }).describe('One token, by its id'),
+  z
+    .strictObject({ user_id: z.uuid() })
+    .describe('All tokens so far of a user, also of one whom an issuer elsewhere knows'),
+  z
+    .strictObject({
+      jti: z
+        .string()
+        .min(1)
+        .max(200)
+        .refine(
+          (text) => text.isWellFormed() && !text.includes('\0'),
+          'must be well-formed Unicode without NUL',
+        ),
+    })
+    .describe('One token, by its id, whoever made it'),
   z.strictObject({ all: z.literal(true) }).describe("All tokens of the tenant's people and applications"),
 ]);
 

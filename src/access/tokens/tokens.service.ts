@@ -2,19 +2,27 @@ import { hash } from 'node:crypto';
 import { createBoundedCache } from '../../platform/bounded-cache.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Database } from '../../platform/database/database.ts';
-import { AppError, notFound } from '../../platform/errors.ts';
-import { isUuid, type NewId } from '../../platform/ids.ts';
+import { AppError } from '../../platform/errors.ts';
+import type { NewId } from '../../platform/ids.ts';
 import type { Log } from '../../platform/log.ts';
 import type { Random } from '../../platform/random.ts';
-import { type Principal, readerTokensOf, type TenantFacts } from '../principal.ts';
+import { type AddressCheck, createIssuerFetch } from '../people/issuers/issuer-fetch.ts';
+import type { Principal, TenantFacts } from '../principal.ts';
 import type { RoleFacts } from '../roles/role-facts.ts';
 import { type AccessToken, signAccessToken, type TokenParties, verifyAccessToken } from './access-token.ts';
 import { skewSeconds } from './claim-times.ts';
-import { readJwt } from './read-jwt.ts';
+import { createTokenEndings, ofFamily, refreshTokenForm } from './end-tokens.ts';
+import { createIssuedCallers } from './issuers/issued-callers.ts';
+import { createTokenIssuers } from './issuers/issuers.service.ts';
+import { createTokenIssuersStore } from './issuers/issuers.store.ts';
+import { createKeySets } from './issuers/key-sets.ts';
+import { createTrustedIssuers } from './issuers/trusted-issuers.ts';
+import { type ReadJwt, readJwt } from './read-jwt.ts';
 import { createRevocations, type RevocableToken, type Revocation } from './revocations.ts';
 import { createSigningKeysStore } from './signing-keys.store.ts';
 import { accessTokenSeconds, createSigningKeys, type Sealing } from './signing-keys.ts';
 import { createTokensStore, type FamilyRow, type TokenUser } from './tokens.store.ts';
+import { principalOfUser } from './user-principal.ts';
 
 /** What whoever signs in with a password shows. */
 export interface PasswordSignIn {
@@ -31,6 +39,8 @@ export interface PasswordSignIn {
 export interface TokenSurroundings {
   readonly tenant: (idOrSlug: string) => TenantFacts | undefined;
   readonly roleOf: (tenantId: string, name: string) => RoleFacts;
+  /** As `roleOf`; undefined for a role that is not there. */
+  readonly role: (tenantId: string, name: string) => RoleFacts | undefined;
   /** The caller that a key stands for now; undefined when it is not valid any more. */
   readonly principalOfKey: (keyId: string, nowMs: number) => Principal | undefined;
   /** @throws AppError `unauthenticated`. */
@@ -49,6 +59,8 @@ export interface TokensDependencies {
   readonly log: Log;
   /** `iss` and `aud` of our tokens: the same on every instance. */
   readonly parties: TokenParties;
+  /** Which addresses issuers elsewhere may have. */
+  readonly issuerAddresses: AddressCheck;
   /** Calls back for each message of the channel `tokens_changed`, and after each gap in hearing of them. */
   readonly subscribe: (onChange: (change: string) => void, onGap: () => void) => void;
 }
@@ -67,11 +79,10 @@ export type Tokens = ReturnType<typeof createTokens>;
 const familyLifetimeMs = 30 * 24 * 3_600_000;
 /** Verified tokens in memory, some 2 KiB each. */
 const maxKnownTokens = 10_000;
-/** From the last signature until no token of it is accepted. */
-const tokenAfterlifeMs = (accessTokenSeconds + skewSeconds) * 1000;
 const hourMs = 3_600_000;
 const refreshPrefix = 'ghr_';
-const refreshForm = /^ghr_[A-Za-z0-9_-]{43}$/;
+/** Somebody waits while an issuer tells its keys. */
+const keySetBounds = { timeoutMs: 5_000, maxAnswerBytes: 256 * 1024 } as const;
 
 interface KnownToken {
   readonly token: AccessToken;
@@ -82,7 +93,7 @@ interface KnownToken {
 
 /**
  * Access tokens, which are verified without a database trip and are short-lived, and the refresh tokens that renew them,
- * which are stored as hashes and used once each.
+ * which are stored as hashes and used once each. Beside ours, tokens of issuers that tenants and the platform trust.
  */
 export function createTokens(deps: TokensDependencies, around: TokenSurroundings) {
   const { clock, log } = deps;
@@ -94,6 +105,12 @@ export function createTokens(deps: TokensDependencies, around: TokenSurroundings
     log,
   });
   const revocations = createRevocations();
+  const issuerFetch = createIssuerFetch(deps.issuerAddresses, keySetBounds);
+  const issuersStore = createTokenIssuersStore(deps.database);
+  const trusted = createTrustedIssuers(
+    issuersStore.all,
+    createKeySets({ fetch: issuerFetch.fetch, clock, log }),
+  );
   const known = createBoundedCache<string, KnownToken>(maxKnownTokens);
   const stopping = new AbortController();
   let sweeper: Promise<void> = Promise.resolve();
@@ -105,22 +122,36 @@ export function createTokens(deps: TokensDependencies, around: TokenSurroundings
   };
   const invalidToken = () =>
     unauthenticated(
-      'This token is not valid, has expired or was revoked. Get another: POST /api/v1/auth/token.',
+      'This token is not valid, has expired or was revoked. Get another: from POST /api/v1/auth/token, or your issuer.',
     );
+  const issued = createIssuedCallers({
+    trusted,
+    tenant: around.tenant,
+    roleOf: around.roleOf,
+    isRevoked: revocations.covers,
+    invalidToken,
+    ambiguousToken: () =>
+      unauthenticated('More than one tenant accepts this token. Name yours in the header X-Tenant-Id.'),
+    clock,
+  });
 
   const readRevocations = () =>
     store
       .revocations()
       .then((all) => revocations.addAll(all, nowMs()))
       .catch((error) => log.warn({ err: error }, 'revoked tokens could not be read again'));
+  const readIssuers = () =>
+    trusted.reload().catch((error) => log.warn({ err: error }, 'issuers of tokens could not be read again'));
   deps.subscribe(
     (change) => {
       const revoked = revocationIn(change);
       if (revoked) revocations.add(revoked, nowMs());
+      else if (change === 'token_issuers') void readIssuers();
       else void keys.reload();
     },
     () => {
       void readRevocations();
+      void readIssuers();
       void keys.reload();
     },
   );
@@ -145,9 +176,8 @@ export function createTokens(deps: TokensDependencies, around: TokenSurroundings
     return entry.made.principal;
   };
 
-  const verify = async (token: string, name: string): Promise<Principal> => {
-    const read = readJwt(token);
-    const verified = read && (await verifyAccessToken(keys, deps.parties, token, read, nowMs()));
+  const verify = async (token: string, name: string, read: ReadJwt): Promise<Principal> => {
+    const verified = await verifyAccessToken(keys, deps.parties, token, read, nowMs());
     if (!verified) throw invalidToken();
     const entry: KnownToken = { token: verified, revocable: revocableOf(verified), made: null };
     const principal = callerOf(entry);
@@ -210,25 +240,37 @@ export function createTokens(deps: TokensDependencies, around: TokenSurroundings
     return { accessToken, expiresInSeconds: accessTokenSeconds, refreshToken: refresh.token };
   };
 
-  const ofFamily = ({ id, tenant_id }: FamilyRow): Revocation => ({
-    tenantId: tenant_id,
-    kind: 'family',
-    subject: id,
-    before: 0n,
-    expiresAtMs: nowMs() + tokenAfterlifeMs,
-  });
-
   return {
     /**
      * @param token looks like a JWT.
+     * @param tenantHeader the value of `X-Tenant-Id`: decides where several tenants accept a token of an issuer elsewhere.
      * @returns the caller; synchronously when the token was verified here before.
      * @throws AppError `unauthenticated`, the same whatever is wrong with it.
      */
-    authenticate(token: string): Principal | Promise<Principal> {
+    authenticate(token: string, tenantHeader?: string): Principal | Promise<Principal> {
       const name = hash('sha256', token);
       const entry = known.get(name);
-      return entry ? callerOf(entry) : verify(token, name);
+      if (entry) return callerOf(entry);
+      const elsewhere = issued.known(token, name, tenantHeader);
+      if (elsewhere) return elsewhere;
+      const read = readJwt(token);
+      if (!read) throw invalidToken();
+      return read.claims.iss === deps.parties.issuer
+        ? verify(token, name, read)
+        : issued.look(token, name, read, tenantHeader);
     },
+
+    /** Issuers elsewhere whose tokens are accepted. */
+    issuers: createTokenIssuers({
+      store: issuersStore,
+      trusted,
+      check: deps.issuerAddresses,
+      ownIssuer: deps.parties.issuer,
+      tenant: around.tenant,
+      role: around.role,
+      clock,
+      newId: deps.newId,
+    }),
 
     keySet: keys.keySet,
     rotateSigningKey: keys.rotate,
@@ -247,11 +289,13 @@ export function createTokens(deps: TokensDependencies, around: TokenSurroundings
      */
     async byRefreshToken(presented: string): Promise<GivenTokens> {
       const refuse = () => unauthenticated('This refresh token is not valid any more. Sign in again.');
-      if (!refreshForm.test(presented)) throw refuse();
+      if (!refreshTokenForm.test(presented)) throw refuse();
       const next = newRefreshToken();
-      const done = await store.refresh(hashOf(presented), next.tokenHash, clock.now(), ofFamily);
+      const done = await store.refresh(hashOf(presented), next.tokenHash, clock.now(), (family) =>
+        ofFamily(family, nowMs()),
+      );
       if (done.outcome === 'reused') {
-        revocations.add(ofFamily(done.family), nowMs());
+        revocations.add(ofFamily(done.family, nowMs()), nowMs());
         log.warn({ family: done.family.id }, 'a refresh token was used twice; its sign-in has ended');
       }
       if (done.outcome !== 'renewed') throw refuse();
@@ -286,65 +330,20 @@ export function createTokens(deps: TokensDependencies, around: TokenSurroundings
       return { accessToken, expiresInSeconds: accessTokenSeconds, refreshToken: null };
     },
 
-    /**
-     * Ends what is presented: a refresh token with its whole sign-in, or one access token. Anything else is no token any
-     * more, which is what was asked for (RFC 7009, 2.2). Here at once, elsewhere within a second.
-     */
-    async revoke(presented: string): Promise<void> {
-      if (refreshForm.test(presented)) {
-        const family = await store.endByToken(hashOf(presented), clock.now(), ofFamily);
-        if (family) revocations.add(ofFamily(family), nowMs());
-        return;
-      }
-      const read = readJwt(presented);
-      const token = read && (await verifyAccessToken(keys, deps.parties, presented, read, nowMs()));
-      if (!token) return;
-      const scope = { tenantId: token.tenantId, readerTokens: [] };
-      const named = {
-        tenantId: token.tenantId,
-        kind: 'token',
-        subject: token.id,
-        before: 0n,
-        expiresAtMs: token.expiresAtMs + skewSeconds * 1000,
-      } as const;
-      revocations.add(await store.revoke(scope, named, nowMs()), nowMs());
-    },
-
-    /** Ends all tokens of a user of the caller's tenant. @throws AppError `not_found`. */
-    async revokeUser(principal: Principal, userId: string): Promise<void> {
-      if (!isUuid(userId) || !(await store.endTokensOfUser(principal, userId, clock.now())))
-        throw notFound('user');
-      await readRevocations();
-    },
-
-    /** Refuses one token by its id (`jti`), whoever holds it. */
-    async revokeToken(principal: Principal, tokenId: string): Promise<void> {
-      const named = {
-        tenantId: principal.tenantId,
-        kind: 'token',
-        subject: tokenId,
-        before: 0n,
-        expiresAtMs: nowMs() + tokenAfterlifeMs,
-      } as const;
-      revocations.add(await store.revoke(principal, named, nowMs()), nowMs());
-    },
-
-    /** Ends all tokens of the caller's tenant. Keys stay. */
-    async revokeTenant(principal: Principal): Promise<void> {
-      const { tenantId } = principal;
-      const named = {
-        tenantId,
-        kind: 'tenant',
-        subject: tenantId,
-        before: BigInt(nowMs()),
-        expiresAtMs: nowMs() + tokenAfterlifeMs,
-      } as const;
-      await store.endFamiliesOfTenant(principal, clock.now());
-      revocations.add(await store.revoke(principal, named, nowMs()), nowMs());
-    },
+    ...createTokenEndings({
+      store,
+      revocations,
+      readRevocations,
+      readToken: (presented) => {
+        const read = readJwt(presented);
+        return read && verifyAccessToken(keys, deps.parties, presented, read, nowMs());
+      },
+      clock,
+    }),
 
     async start(): Promise<void> {
       await keys.keepFresh();
+      await trusted.reload();
       revocations.addAll(await store.revocations(), nowMs());
       sweeper = (async () => {
         while (!stopping.signal.aborted) {
@@ -358,29 +357,9 @@ export function createTokens(deps: TokensDependencies, around: TokenSurroundings
     },
     async stop(): Promise<void> {
       stopping.abort();
-      await sweeper;
+      await Promise.all([sweeper, issuerFetch.stop()]);
     },
   };
-}
-
-/** A signed-in user's rights: the role's of now, and the groups the token tells. */
-function principalOfUser(
-  tenant: TenantFacts,
-  role: RoleFacts,
-  subject: AccessToken['subject'] & { kind: 'user' },
-): Principal {
-  const { userId, groups } = subject;
-  const caller = { role: role.name, groups, userId, keyId: `token:${userId}` };
-  return Object.freeze({
-    ...caller,
-    groups: Object.freeze([...groups]),
-    tenant,
-    tenantId: tenant.id,
-    permissions: new Set(role.permissions),
-    readerTokens: readerTokensOf(caller),
-    actsInNamedTenant: false,
-    internal: false,
-  });
 }
 
 function revocableOf({ id, tenantId, subject, madeAtMs }: AccessToken): RevocableToken {

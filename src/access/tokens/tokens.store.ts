@@ -184,11 +184,11 @@ export function createTokensStore(database: Database) {
         const { single } = await tx
           .selectFrom('token_revocations')
           .select((eb) => eb.fn.countAll<bigint>().as('single'))
-          .where('kind', 'in', ['token', 'family'])
+          .where('kind', 'in', ['token', 'family', 'user'])
           .where('expires_at', '>', new Date(nowMs))
           .executeTakeFirstOrThrow();
         const revoked: Revocation =
-          single < maxSingleRevocations || named.kind === 'user' || named.kind === 'tenant'
+          single < maxSingleRevocations || named.kind === 'tenant'
             ? named
             : { ...named, kind: 'tenant', subject: named.tenantId, before: BigInt(nowMs) };
         await addRevocation(tx, revoked);

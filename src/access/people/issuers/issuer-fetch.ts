@@ -17,14 +17,22 @@ export interface IssuerRequest {
 
 export type IssuerFetch = (url: string, init?: IssuerRequest) => Promise<Response>;
 
-const timeoutMs = 10_000;
-const maxAnswerBytes = 1024 * 1024;
+export interface IssuerFetchBounds {
+  /** For everything about one request. */
+  readonly timeoutMs: number;
+  readonly maxAnswerBytes: number;
+}
+
+const usualBounds: IssuerFetchBounds = { timeoutMs: 10_000, maxAnswerBytes: 1024 * 1024 };
 
 /**
- * How issuers are asked: only where that is allowed, for ten seconds and a mebibyte at most, never on to where a redirect
- * points. @throws AppError `dependency_down` by the function it returns.
+ * How issuers are asked: only where that is allowed, within bounds, never on to where a redirect points.
+ * @throws AppError `invalid` by the function it returns, where an address may not be asked.
  */
-export function createIssuerFetch(check: AddressCheck): { fetch: IssuerFetch; stop(): Promise<void> } {
+export function createIssuerFetch(
+  check: AddressCheck,
+  { timeoutMs, maxAnswerBytes }: IssuerFetchBounds = usualBounds,
+): { fetch: IssuerFetch; stop(): Promise<void> } {
   const agent = new Agent({
     connect: { lookup: check.lookup, timeout: timeoutMs },
     headersTimeout: timeoutMs,
