@@ -1,11 +1,13 @@
 import type { Clock } from '../platform/clock.ts';
 import type { Random } from '../platform/random.ts';
 import type { Secrets } from '../platform/secret-box.ts';
+import { UnreadableReference } from '../platform/secret-references/index.ts';
 import type { ClaimedDelivery } from './deliveries.store.ts';
 import type { Post, PostOutcome } from './guarded-post.ts';
 import { messageFor } from './message-for.ts';
 import type { OpenChannel, Teller } from './outgoing-message.ts';
 import { nextTryInMs, retryAfterMs } from './retry-schedule.ts';
+import { isSigningSecret } from './webhook-message.ts';
 
 /** What a channel's address or routing key is sealed for. */
 export const targetPurpose = (tenantId: string, channelId: string) =>
@@ -58,11 +60,8 @@ async function sendOnce(
   let channel: OpenChannel;
   try {
     channel = await opened(deps.secretBox, delivery);
-  } catch {
-    return {
-      status: null,
-      error: 'not sent: the channel was sealed by another master key, or one that is revoked',
-    };
+  } catch (error) {
+    return { status: null, error: whyNotOpened(error) };
   }
   return deps.post(messageFor(channel, delivery, deps.teller, deps.clock.now()), signal);
 }
@@ -72,9 +71,19 @@ async function opened(secretBox: Pick<Secrets, 'open'>, delivery: ClaimedDeliver
   const target = await secretBox.open(delivery.sealed_target, targetPurpose(tenantId, channelId), tenantId);
   const signingSecrets: string[] = [];
   for (const { id, sealed } of delivery.secrets) {
-    signingSecrets.push(await secretBox.open(sealed, signingPurpose(tenantId, id), tenantId));
+    const secret = await secretBox.open(sealed, signingPurpose(tenantId, id), tenantId);
+    if (!isSigningSecret(secret))
+      throw new UnreadableReference('The signing secret is none: whsec_ is missing.');
+    signingSecrets.push(secret);
   }
   return { kind: delivery.channel_kind, target, signingSecrets };
+}
+
+/** For the tenant, who knows the reference but not what wraps the keys. */
+function whyNotOpened(error: unknown): string {
+  return error instanceof UnreadableReference
+    ? `not sent: ${error.message}`.slice(0, 400)
+    : 'not sent: the channel was sealed by another master key, or one that is revoked';
 }
 
 /** The rules of Standard Webhooks for what a status means, and PagerDuty's for 400. */

@@ -3,6 +3,20 @@ import { describe, expect, it } from 'vitest';
 import { until } from '../../test/harness/child.ts';
 import { notifierSuite } from '../../test/harness/notifier.ts';
 import { answerWith, isSignedWith } from '../../test/harness/receiver.ts';
+import { systemClock } from '../platform/clock.ts';
+import { createLog } from '../platform/log.ts';
+import { createSecretReferences } from '../platform/secret-references/index.ts';
+
+/** Secrets that are kept elsewhere, as an instance reads them. */
+function keptElsewhere(variables: ReadonlyMap<string, string>) {
+  return createSecretReferences({
+    variables,
+    directories: [],
+    vault: null,
+    clock: systemClock,
+    log: createLog('silent'),
+  });
+}
 
 const suite = notifierSuite();
 const { start, channel, tell, deliveries, inState, receivedOn, newTenant } = suite;
@@ -55,11 +69,11 @@ describe('a channel', () => {
     const { secret: second } = await notifier.replaceSecret(suite.tenant, row.id, 3_600);
     await tell(notifier);
     const [both] = await until(async () => receivedOn('/in').length === 1 && receivedOn('/in'));
-    expect(both && [first ?? '', second].map((secret) => isSignedWith(secret, both))).toEqual([true, true]);
+    expect(both && [first, second].map((secret) => isSignedWith(secret ?? '', both))).toEqual([true, true]);
     const { secret: third } = await notifier.replaceSecret(suite.tenant, row.id, 0);
     await tell(notifier);
     const [, last] = await until(async () => receivedOn('/in').length === 2 && receivedOn('/in'));
-    expect(last && [first ?? '', second, third].map((secret) => isSignedWith(secret, last))).toEqual([
+    expect(last && [first, second, third].map((secret) => isSignedWith(secret ?? '', last))).toEqual([
       false,
       false,
       true,
@@ -187,5 +201,94 @@ describe('a channel', () => {
     await notifier.deleteChannel(suite.tenant, row.id);
     expect(await deliveries(notifier)).toEqual([]);
     await expect(notifier.channel(suite.tenant, row.id)).rejects.toMatchObject({ code: 'not_found' });
+  });
+});
+
+describe('a channel by reference', () => {
+  const key = `whsec_${Buffer.alloc(32, 5).toString('base64')}`;
+
+  it('is sent to and signed with what is kept elsewhere now; what is shown is the reference', async () => {
+    const variables = new Map([
+      ['GATEHOUSE_SECRET_HOOK', `${suite.receiver.url}/first`],
+      ['GATEHOUSE_SECRET_KEY', key],
+    ]);
+    const references = keptElsewhere(variables);
+    const notifier = await start({ references });
+    const { row, secret } = await channel(notifier, '/', {
+      target: 'env:GATEHOUSE_SECRET_HOOK',
+      signingSecret: 'env:GATEHOUSE_SECRET_KEY',
+    });
+    expect(secret).toBeNull();
+    const shown = {
+      shown_target: 'env:GATEHOUSE_SECRET_HOOK',
+      signing_secret_reference: 'env:GATEHOUSE_SECRET_KEY',
+    };
+    expect(row).toMatchObject(shown);
+    expect(await notifier.channel(suite.tenant, row.id)).toMatchObject(shown);
+    await tell(notifier);
+    const [first] = await until(async () => receivedOn('/first').length === 1 && receivedOn('/first'));
+    expect(first && isSignedWith(key, first)).toBe(true);
+    variables.set('GATEHOUSE_SECRET_HOOK', `${suite.receiver.url}/second`);
+    await references.look();
+    await tell(notifier);
+    await until(async () => receivedOn('/second').length === 1);
+    expect(await notifier.replaceSecret(suite.tenant, row.id, 0, 'env:GATEHOUSE_SECRET_KEY')).toMatchObject({
+      secret: null,
+    });
+  });
+
+  it('says why it cannot be read, and sends nothing to what is no address that may be sent to', async () => {
+    const notifier = await start({
+      references: keptElsewhere(
+        new Map([
+          ['GATEHOUSE_SECRET_INSIDE', 'https://10.0.0.1/hidden'],
+          ['GATEHOUSE_SECRET_WORD', 'hidden-word'],
+        ]),
+      ),
+    });
+    const names = ['ABSENT', 'INSIDE', 'WORD'];
+    for (const name of names) await channel(notifier, name, { target: `env:GATEHOUSE_SECRET_${name}` });
+    await tell(notifier);
+    const failed = await until(async () => {
+      const rows = await deliveries(notifier, { state: 'failed' });
+      return rows.length === names.length && rows;
+    });
+    const errors = failed.map(({ last_error }) => last_error ?? '').sort();
+    expect(errors[0]).toMatch(/^not sent: The variable GATEHOUSE_SECRET_ABSENT is not set/);
+    expect(errors.slice(1)).toEqual([
+      'not sent: the address is not a URL',
+      expect.stringMatching(/^not sent: the address must not point to this machine or a private network/),
+    ]);
+    expect(errors.join()).not.toContain('hidden');
+  });
+
+  it('leads a tenant to nothing of the server', async () => {
+    const notifier = await start({ references: keptElsewhere(new Map([['GATEHOUSE_SECRET_HOOK', 'x']])) });
+    const admin = { ...suite.tenant, role: 'admin' };
+    const foreign = ['env:GATEHOUSE_SECRET_HOOK', 'file:/etc/passwd', 'vault:teams/search#url'];
+    const refused = (path: string) => ({ code: 'invalid', errors: [{ path }] });
+    for (const reference of foreign) {
+      await expect(channel(notifier, '/a', { target: reference }, admin)).rejects.toMatchObject(
+        refused('url'),
+      );
+      await expect(channel(notifier, '/b', { signingSecret: reference }, admin)).rejects.toMatchObject(
+        refused('signing_secret'),
+      );
+      await expect(
+        channel(notifier, '/c', { kind: 'pagerduty', target: reference }, admin),
+      ).rejects.toMatchObject(refused('routing_key'));
+    }
+    const { row } = await channel(
+      notifier,
+      'own',
+      { target: `vault:tenants/${admin.tenantId}/hook#url` },
+      admin,
+    );
+    await expect(
+      notifier.changeChannel(admin, row.id, { ...nothing, url: 'env:GATEHOUSE_SECRET_HOOK' }),
+    ).rejects.toMatchObject(refused('url'));
+    await expect(notifier.replaceSecret(admin, row.id, 0, 'env:GATEHOUSE_SECRET_HOOK')).rejects.toMatchObject(
+      refused('signing_secret'),
+    );
   });
 });

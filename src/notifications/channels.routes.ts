@@ -36,6 +36,7 @@ export function channelRoutes(notifier: Notifier): Routes {
           name: body.name,
           kind: body.kind,
           target: body.kind === 'pagerduty' ? body.routing_key : body.url,
+          signingSecret: body.kind === 'webhook' ? (body.signing_secret ?? null) : null,
           eventKinds: body.event_kinds,
           minSeverity: body.min_severity,
           enabled: body.enabled,
@@ -139,6 +140,7 @@ export function channelRoutes(notifier: Notifier): Routes {
           request.principal,
           request.params.id,
           request.body.grace_seconds,
+          request.body.signing_secret ?? null,
         );
         return reply
           .code(201)

@@ -13,6 +13,7 @@ export interface ChannelRow {
   readonly name: string;
   readonly kind: ChannelKind;
   readonly shown_target: string;
+  readonly signing_secret_reference: string | null;
   readonly event_kinds: readonly string[];
   readonly min_severity: Severity;
   readonly enabled: boolean;
@@ -25,6 +26,7 @@ export interface ChannelRow {
 export interface SealedSecret {
   readonly id: string;
   readonly sealed: string;
+  readonly reference: string | null;
   readonly created_at: Date;
 }
 
@@ -65,7 +67,9 @@ export interface DeliveryFilter {
 export type ChannelsStore = ReturnType<typeof createChannelsStore>;
 
 const shown = sql.raw(
-  'id, tenant_id, name, kind, shown_target, event_kinds, min_severity, enabled, disabled_reason, created_by, created_at, updated_at',
+  `id, tenant_id, name, kind, shown_target, event_kinds, min_severity, enabled, disabled_reason, created_by, created_at, updated_at,
+   (select s.reference from notification_secrets s
+    where s.channel_id = notification_channels.id and s.valid_until is null limit 1) as signing_secret_reference`,
 );
 const uniqueViolation = '23505';
 
@@ -245,11 +249,11 @@ async function findDelivery(tx: Tx, id: string): Promise<DeliveryRow | null> {
 async function insertSecret(
   tx: Tx,
   channel: Pick<ChannelRow, 'id' | 'tenant_id'>,
-  { id, sealed, created_at: at }: SealedSecret,
+  { id, sealed, reference, created_at: at }: SealedSecret,
 ): Promise<void> {
   await sql`
-    insert into notification_secrets (id, tenant_id, channel_id, sealed, created_at)
-    values (${id}, ${channel.tenant_id}, ${channel.id}, ${sealed}, ${at})`.execute(tx);
+    insert into notification_secrets (id, tenant_id, channel_id, sealed, reference, created_at)
+    values (${id}, ${channel.tenant_id}, ${channel.id}, ${sealed}, ${reference}, ${at})`.execute(tx);
 }
 
 async function giveUpOpen(tx: Tx, channelId: string): Promise<void> {

@@ -4,7 +4,7 @@ import { AppError, notFound } from '../platform/errors.ts';
 import { isUuid, type NewId } from '../platform/ids.ts';
 import type { Page, PageCursor } from '../platform/page.ts';
 import type { Random } from '../platform/random.ts';
-import type { Secrets } from '../platform/secret-box.ts';
+import { type GivenSecrets, isReference } from '../platform/secret-references/index.ts';
 import type { AddressGuard } from './address-guard.ts';
 import { signingPurpose, targetPurpose } from './attempt.ts';
 import type { ChannelKind } from './channel.ts';
@@ -23,8 +23,10 @@ import { newSigningSecret } from './webhook-message.ts';
 export interface GivenChannel {
   readonly name: string;
   readonly kind: ChannelKind;
-  /** An address; for PagerDuty the routing key. */
+  /** An address; for PagerDuty the routing key; or a reference to either. */
   readonly target: string;
+  /** Of a webhook: `whsec_…` or a reference; absent or null: a new one is made. */
+  readonly signingSecret?: string | null;
   readonly eventKinds: readonly string[];
   readonly minSeverity: Severity;
   readonly enabled: boolean;
@@ -43,7 +45,7 @@ export interface GivenChange {
 export interface ChannelsDependencies {
   readonly store: ChannelsStore;
   readonly guard: Pick<AddressGuard, 'objectionTo'>;
-  readonly secretBox: Pick<Secrets, 'seal'>;
+  readonly secrets: Pick<GivenSecrets, 'seal' | 'refuseForeign'>;
   readonly clock: Pick<Clock, 'now'>;
   readonly newId: NewId;
   readonly random: Pick<Random, 'bytes'>;
@@ -53,30 +55,39 @@ export const maxChannels = 50;
 
 /** Setting up where a tenant is told of its events, and looking after what was sent. */
 export function createChannels(deps: ChannelsDependencies) {
-  const { store, secretBox, clock, newId } = deps;
+  const { store, secrets, clock, newId } = deps;
 
   const existing = async (principal: Principal, id: string): Promise<ChannelRow> => {
     const row = isUuid(id) ? await store.find(principal, id) : null;
     if (!row) throw notFound('channel');
     return row;
   };
-  const sealedTarget = async (tenantId: string, id: string, kind: ChannelKind, target: string) => {
-    if (kind !== 'pagerduty') checkAddress(deps.guard, target);
-    const sealed = await secretBox.seal(target, targetPurpose(tenantId, id), tenantId);
+  const giverOf = ({ role, tenantId }: Principal) => ({ isOwner: role === 'owner', tenantId });
+  const sealedTarget = async (principal: Principal, id: string, kind: ChannelKind, target: string) => {
+    const { tenantId } = principal;
+    secrets.refuseForeign(target, kind === 'pagerduty' ? 'routing_key' : 'url', giverOf(principal));
+    // Where a reference leads is looked at with each message.
+    if (kind !== 'pagerduty' && !isReference(target)) checkAddress(deps.guard, target);
+    const sealed = await secrets.seal(target, targetPurpose(tenantId, id), tenantId);
     return { sealed, shown: shownTarget(kind, target) };
   };
-  const newSecret = async (tenantId: string) => {
-    const secret = newSigningSecret(deps.random);
+  /** @returns with the secret when it was made here: nobody else knows it. */
+  const sealedSecret = async (principal: Principal, given: string | null) => {
+    const { tenantId } = principal;
+    if (given !== null) secrets.refuseForeign(given, 'signing_secret', giverOf(principal));
+    const made = given === null ? newSigningSecret(deps.random) : null;
+    const value = given ?? made ?? '';
     const id = newId();
-    const sealed = await secretBox.seal(secret, signingPurpose(tenantId, id), tenantId);
-    return { secret, stored: { id, sealed, created_at: clock.now() } };
+    const sealed = await secrets.seal(value, signingPurpose(tenantId, id), tenantId);
+    const reference = isReference(value) ? value : null;
+    return { secret: made, stored: { id, sealed, reference, created_at: clock.now() } };
   };
 
   return {
     /**
-     * @returns the channel, and a webhook's signing secret: the only time that it is shown.
-     * @throws AppError `invalid` when nothing may be sent to its address; `conflict` on a name that is taken, or when there
-     *   are 50 already.
+     * @returns the channel, and a webhook's signing secret when it was made here: the only time that it is shown.
+     * @throws AppError `invalid` when nothing may be sent to its address, or a reference is not the caller's to give;
+     *   `conflict` on a name that is taken, or when there are 50 already.
      */
     async createChannel(
       principal: Principal,
@@ -84,8 +95,9 @@ export function createChannels(deps: ChannelsDependencies) {
     ): Promise<{ row: ChannelRow; secret: string | null }> {
       const { tenantId } = principal;
       const id = newId();
-      const target = await sealedTarget(tenantId, id, given.kind, given.target);
-      const made = given.kind === 'webhook' ? await newSecret(tenantId) : null;
+      const target = await sealedTarget(principal, id, given.kind, given.target);
+      const made =
+        given.kind === 'webhook' ? await sealedSecret(principal, given.signingSecret ?? null) : null;
       const now = clock.now();
       const row: ChannelRow = {
         id,
@@ -93,6 +105,7 @@ export function createChannels(deps: ChannelsDependencies) {
         name: given.name,
         kind: given.kind,
         shown_target: target.shown,
+        signing_secret_reference: made?.stored.reference ?? null,
         event_kinds: given.eventKinds,
         min_severity: given.minSeverity,
         enabled: given.enabled,
@@ -131,7 +144,7 @@ export function createChannels(deps: ChannelsDependencies) {
         ...(given.eventKinds === undefined ? {} : { event_kinds: given.eventKinds }),
         ...(given.minSeverity === undefined ? {} : { min_severity: given.minSeverity }),
         ...(given.enabled === undefined ? {} : { enabled: given.enabled }),
-        ...(target === undefined ? {} : { target: await sealedTarget(principal.tenantId, id, kind, target) }),
+        ...(target === undefined ? {} : { target: await sealedTarget(principal, id, kind, target) }),
       };
       const row = await store.change(principal, id, change, clock.now());
       if (!row) throw notFound('channel');
@@ -145,18 +158,21 @@ export function createChannels(deps: ChannelsDependencies) {
 
     /**
      * Gives a webhook a new signing secret; for a while messages are signed with the one before as well.
+     * @param given `whsec_…` or a reference; null: one is made.
+     * @returns the secret when it was made here, else null.
      * @throws AppError `not_found`; `invalid` when it is no webhook.
      */
     async replaceSecret(
       principal: Principal,
       id: string,
       graceSeconds: number,
-    ): Promise<{ secret: string; previousValidUntil: Date }> {
+      given: string | null = null,
+    ): Promise<{ secret: string | null; previousValidUntil: Date }> {
       const row = await existing(principal, id);
       if (row.kind !== 'webhook') {
         throw new AppError('invalid', `Messages to a channel of kind ${row.kind} are not signed.`);
       }
-      const { secret, stored } = await newSecret(principal.tenantId);
+      const { secret, stored } = await sealedSecret(principal, given);
       const previousValidUntil = new Date(clock.now().getTime() + graceSeconds * 1_000);
       await store.replaceSecret(principal, row, stored, previousValidUntil);
       return { secret, previousValidUntil };
@@ -234,6 +250,7 @@ function channelOff(): AppError {
 
 /** Slack's addresses are secrets as a whole, and of others the query may be one. */
 function shownTarget(kind: ChannelKind, target: string): string {
+  if (isReference(target)) return target;
   if (kind === 'pagerduty') return `…${target.slice(-4)}`;
   const { origin, pathname, search } = new URL(target);
   return kind === 'slack' ? `${origin}/…` : `${origin}${pathname}${search === '' ? '' : '?…'}`;

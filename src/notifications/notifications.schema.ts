@@ -1,15 +1,33 @@
 import { z } from 'zod';
 import { pageQuery } from '../platform/page.ts';
+import { isReference } from '../platform/secret-references/index.ts';
 import { channelKinds } from './channel.ts';
 import { deliveryStates } from './channels.store.ts';
 import { severities } from './notification-event.ts';
+import { isSigningSecret } from './webhook-message.ts';
 
 const name = z.string().trim().min(1).max(200);
-const url = z.string().max(2000).describe('Stored encrypted; https, on the public internet');
+const url = z
+  .string()
+  .max(2000)
+  .describe(
+    'Stored encrypted; https, on the public internet. Or a reference to it: env:…, file:…, vault:…#…',
+  );
 const routingKey = z
   .string()
-  .regex(/^[A-Za-z0-9]{32}$/, 'must be the 32 letters and digits of an Events API v2 integration key')
-  .describe('Stored encrypted; never shown again');
+  .max(2000)
+  .refine((given) => isReference(given) || /^[A-Za-z0-9]{32}$/.test(given), {
+    message: 'must be the 32 letters and digits of an Events API v2 integration key, or a reference',
+  })
+  .describe('Stored encrypted; never shown again. Or a reference to it');
+const givenSecret = z
+  .string()
+  .max(2000)
+  .refine((given) => isReference(given) || isSigningSecret(given), {
+    message: 'must be whsec_ and 24 to 64 bytes in base64, or a reference',
+  })
+  .optional()
+  .describe('What messages are signed with: whsec_…, or a reference to it. Absent: one is made');
 const eventKinds = z
   .array(
     z
@@ -32,7 +50,7 @@ const common = {
 };
 
 export const channelBody = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('webhook'), url, ...common }),
+  z.strictObject({ kind: z.literal('webhook'), url, signing_secret: givenSecret, ...common }),
   z.strictObject({ kind: z.literal('slack'), url, ...common }),
   z.strictObject({ kind: z.literal('pagerduty'), routing_key: routingKey, ...common }),
 ]);
@@ -52,7 +70,11 @@ export const channelView = z.object({
   id: z.string(),
   name: z.string(),
   kind: z.enum(channelKinds),
-  target: z.string().describe('Where it leads, without what may be secret'),
+  target: z.string().describe('Where it leads, without what may be secret; a reference as it was given'),
+  signing_secret_reference: z
+    .string()
+    .nullable()
+    .describe('Where the signing secret of a webhook is kept, when it is not kept here'),
   event_kinds: z.array(z.string()),
   min_severity: z.enum(severities),
   enabled: z.boolean(),
@@ -64,11 +86,14 @@ export const channelView = z.object({
 const signingSecret = z.string().describe('What messages are signed with, `whsec_…`; shown this once');
 
 export const createdChannelView = channelView.extend({
-  signing_secret: signingSecret.nullable().describe('Of a webhook: `whsec_…`; shown this once'),
+  signing_secret: signingSecret
+    .nullable()
+    .describe('Of a webhook, when it was made here: `whsec_…`; shown this once'),
 });
 
 export const secretBody = z
   .strictObject({
+    signing_secret: givenSecret,
     grace_seconds: z
       .number()
       .int()
@@ -79,7 +104,10 @@ export const secretBody = z
   })
   .prefault({});
 
-export const secretView = z.object({ signing_secret: signingSecret, previous_valid_until: z.string() });
+export const secretView = z.object({
+  signing_secret: signingSecret.nullable().describe('Null when you gave it'),
+  previous_valid_until: z.string(),
+});
 
 export const deliveriesQuery = pageQuery.extend({
   channel_id: z.uuid().optional(),

@@ -5,6 +5,7 @@ import type { Log } from '../platform/log.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { Random } from '../platform/random.ts';
 import type { Secrets } from '../platform/secret-box.ts';
+import { createGivenSecrets, type SecretReferences } from '../platform/secret-references/index.ts';
 import { createAddressGuard } from './address-guard.ts';
 import { createChannelsStore } from './channels.store.ts';
 import { createChannels } from './channels.ts';
@@ -17,7 +18,9 @@ import { createRetention } from './retention.ts';
 
 export interface NotifierDependencies {
   readonly database: Database;
-  readonly secretBox: Pick<Secrets, 'seal' | 'open'>;
+  readonly secretBox: Secrets;
+  /** Absent: only secrets themselves are taken. */
+  readonly references?: SecretReferences;
   readonly clock: Clock;
   readonly newId: NewId;
   readonly random: Random;
@@ -41,7 +44,8 @@ const usualTimeouts: PostTimeouts = { connectMs: 3_000, totalMs: 10_000 };
 
 /** Tells tenants of events: by `notify` in the transaction of the event, then by webhook, Slack or PagerDuty. */
 export function createNotifier(deps: NotifierDependencies) {
-  const { database, secretBox, clock, newId, random, metrics, log } = deps;
+  const { database, clock, newId, random, metrics, log } = deps;
+  const secrets = createGivenSecrets(deps.secretBox, deps.references);
   const guard = createAddressGuard(deps.allowedAddresses);
   const post = createGuardedPost({
     guard,
@@ -53,7 +57,7 @@ export function createNotifier(deps: NotifierDependencies) {
   const delivering = createDelivering({
     store,
     post,
-    secretBox,
+    secretBox: secrets,
     teller: { publicUrl: deps.publicUrl, pagerDutyUrl: deps.pagerDutyUrl },
     clock,
     newId,
@@ -67,7 +71,7 @@ export function createNotifier(deps: NotifierDependencies) {
 
   return {
     notify: createNotify({ clock, newId }),
-    ...createChannels({ store: createChannelsStore(database), guard, secretBox, clock, newId, random }),
+    ...createChannels({ store: createChannelsStore(database), guard, secrets, clock, newId, random }),
     start() {
       delivering.start();
       retention.start();

@@ -11,6 +11,13 @@ export function newSigningSecret(random: Pick<Random, 'bytes'>): string {
   return secretPrefix + random.bytes(secretBytes).toString('base64');
 }
 
+/** Whether receivers' libraries would take it. */
+export function isSigningSecret(text: string): boolean {
+  if (!/^whsec_[A-Za-z0-9+/]+={0,2}$/.test(text)) return false;
+  const { length } = Buffer.from(text.slice(secretPrefix.length), 'base64');
+  return length >= 24 && length <= 64;
+}
+
 /**
  * The event as Standard Webhooks has it (https://www.standardwebhooks.com): `webhook-id` is the event's id and the same at
  * each try, `webhook-timestamp` the time of the try, `webhook-signature` an HMAC-SHA-256 of both and the body by each secret

@@ -6,6 +6,7 @@ export function showChannel(row: ChannelRow) {
     name: row.name,
     kind: row.kind,
     target: row.shown_target,
+    signing_secret_reference: row.signing_secret_reference,
     event_kinds: [...row.event_kinds],
     min_severity: row.min_severity,
     enabled: row.enabled,

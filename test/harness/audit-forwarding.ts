@@ -4,7 +4,8 @@
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createAuditForwarding } from '../../src/audit/forwarding/index.ts';
+import { type AuditForwardingDependencies, createAuditForwarding } from '../../src/audit/forwarding/index.ts';
+import { platformLog } from '../../src/audit/platform-log.ts';
 import {
   createAddressGuard,
   createGuardedPost,
@@ -21,8 +22,14 @@ import { createS3Objects } from '../../src/platform/s3-objects.ts';
 import { createSecretBox } from '../../src/platform/secret-box.ts';
 
 const newId = createIds(systemClock, systemRandom);
+const owner = { isOwner: true, tenantId: platformLog.tenantId };
 
-export function buildForwarding(database: Pick<Database, 'platform'>, masterKey: Buffer) {
+/** @param over what is to be otherwise. */
+export function buildForwarding(
+  database: Pick<Database, 'platform'>,
+  masterKey: Buffer,
+  over: Partial<AuditForwardingDependencies> = {},
+) {
   const guard = createAddressGuard(['127.0.0.1']);
   const metrics = createMetrics();
   const forwarding = createAuditForwarding({
@@ -45,8 +52,12 @@ export function buildForwarding(database: Pick<Database, 'platform'>, masterKey:
     objectionTo: guard.objectionTo,
     newSigningSecret: () => newSigningSecret(systemRandom),
     bounds: { lookEveryMs: 50, claimMs: 1_500, batchMs: 3_000 },
+    ...over,
   });
-  return { ...forwarding, metrics };
+  type Put = typeof forwarding.put;
+  const put = (name: string, given: Parameters<Put>[1], giver: Parameters<Put>[2] = owner) =>
+    forwarding.put(name, given, giver);
+  return { ...forwarding, put, metrics };
 }
 
 if (import.meta.filename === process.argv[1]) {

@@ -20,6 +20,7 @@ import { createIds } from '../../platform/ids.ts';
 import { createLog } from '../../platform/log.ts';
 import { systemRandom } from '../../platform/random.ts';
 import { createSecretBox } from '../../platform/secret-box.ts';
+import { createSecretReferences } from '../../platform/secret-references/index.ts';
 import { createAuditStore } from '../audit.store.ts';
 import { createSequencerStore } from '../sequencer.store.ts';
 import { createSequencer } from '../sequencer.ts';
@@ -50,8 +51,8 @@ afterEach(async () => {
 });
 afterAll(() => test.drop());
 
-function start() {
-  const forwarding = buildForwarding(test.database, masterKey);
+function start(over: Parameters<typeof buildForwarding>[2] = {}) {
+  const forwarding = buildForwarding(test.database, masterKey, over);
   forwarding.start();
   closing.push(() => forwarding.stop());
   return forwarding;
@@ -79,6 +80,17 @@ async function logOf(count: number, tenantId = newId(), at = 0): Promise<string>
     return rows[0]?.loose === 0;
   });
   return tenantId;
+}
+
+/** Secrets that are kept elsewhere, as an instance reads them. */
+function keptElsewhere(variables: ReadonlyMap<string, string>) {
+  return createSecretReferences({
+    variables,
+    directories: [],
+    vault: null,
+    clock: systemClock,
+    log: createLog('silent'),
+  });
 }
 
 /** Octet-counted messages, as RFC 6587 has them. */
@@ -274,6 +286,43 @@ describe('forwarding to a webhook', () => {
     }
   });
 
+  it('is signed with a secret of the owner’s, as it is where it is kept; the reference is no tenant’s to give', async () => {
+    const secret = (n: number) => `whsec_${Buffer.alloc(32, n).toString('base64')}`;
+    const variables = new Map([['GATEHOUSE_SECRET_HOOK', secret(1)]]);
+    const references = keptElsewhere(variables);
+    const tenant = await logOf(1);
+    const receiver = await webhookReceiver();
+    const forwarding = start({ references });
+    const given = {
+      kind: 'webhook',
+      url: receiver.url,
+      enabled: true,
+      tenants: [tenant] as string[],
+    } as const;
+    const reference = { ...given, secret: 'env:GATEHOUSE_SECRET_HOOK' };
+    await expect(forwarding.put('x', reference, { isOwner: false, tenantId: tenant })).rejects.toMatchObject({
+      code: 'invalid',
+      errors: [{ path: 'secret' }],
+    });
+    const made = await forwarding.put('hook', reference);
+    expect(made).toMatchObject({ secret: null, row: { secret_reference: 'env:GATEHOUSE_SECRET_HOOK' } });
+    const isSigned = (n: number) => {
+      const post = receiver.posts.at(-1);
+      return post && isSignedWith(secret(n), { ...post, path: '', method: 'POST', json: null });
+    };
+    await until(async () => isSigned(1));
+    variables.set('GATEHOUSE_SECRET_HOOK', secret(2));
+    await references.look();
+    await logOf(1, tenant, 1);
+    await until(async () => isSigned(2));
+    variables.set('GATEHOUSE_SECRET_HOOK', 'no-signing-secret');
+    await references.look();
+    await logOf(1, tenant, 2);
+    const error = await until(async () => (await forwarding.list())[0]?.row.last_error);
+    expect(error).toMatch(/whsec_/);
+    expect(error).not.toContain('no-signing-secret');
+  });
+
   it('refuses an address of a private network', async () => {
     await expect(
       start().put('inside', { kind: 'webhook', url: 'https://10.0.0.1/', ...common }),
@@ -347,15 +396,22 @@ describe('forwarding to S3', () => {
     );
     await sql`alter table audit_entries enable trigger never_updated`.execute(test.database.platform);
     const { endpoint, bucket, region, accessKeyId, secretAccessKey } = s3.config;
-    const forwarding = start();
+    // Who renews an access key renews both halves.
+    const references = keptElsewhere(
+      new Map([
+        ['GATEHOUSE_SECRET_S3_ID', accessKeyId],
+        ['GATEHOUSE_SECRET_S3', secretAccessKey],
+      ]),
+    );
+    const forwarding = start({ references });
     await forwarding.put('archive', {
       kind: 's3',
       endpoint,
       bucket,
       region,
       prefix: 'audit',
-      access_key_id: accessKeyId,
-      secret_access_key: secretAccessKey,
+      access_key_id: 'env:GATEHOUSE_SECRET_S3_ID',
+      secret_access_key: 'env:GATEHOUSE_SECRET_S3',
       enabled: true,
       tenants: [tenant],
     });

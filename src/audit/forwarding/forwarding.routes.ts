@@ -34,7 +34,10 @@ export function forwardingRoutes(forwarding: Forwarding): Routes {
         },
       },
       async (request) => {
-        const { secret, ...stored } = await forwarding.put(request.params.name, request.body);
+        const { secret, ...stored } = await forwarding.put(request.params.name, request.body, {
+          isOwner: request.principal.role === 'owner',
+          tenantId: request.principal.tenantId,
+        });
         return { ...show(stored), secret };
       },
     );
@@ -66,6 +69,7 @@ function show({ row, lag }: ShownDestination): z.infer<typeof destinationView> {
     enabled: row.enabled,
     tenants: row.tenants,
     target: 'accessKeyId' in target ? withoutId(target) : target,
+    secret_reference: row.secret_reference,
     state: !row.enabled ? 'off' : row.failing_since === null ? 'ok' : 'failing',
     last_error: row.last_error,
     failing_since: row.failing_since?.toISOString() ?? null,

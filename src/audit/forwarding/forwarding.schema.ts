@@ -1,8 +1,12 @@
 import { z } from 'zod';
+import { isReference } from '../../platform/secret-references/index.ts';
 
 export const destinationName = z
   .string()
   .regex(/^[a-z0-9][a-z0-9-]{0,39}$/, 'must be small letters, digits and dashes, at most 40');
+
+/** As Standard Webhooks has them: 24 to 64 bytes. */
+export const isSigningSecret = (text: string): boolean => /^whsec_[A-Za-z0-9+/]{32,88}={0,2}$/.test(text);
 
 const common = {
   enabled: z.boolean().default(true),
@@ -33,7 +37,19 @@ export const destinationBody = z.discriminatedUnion('kind', [
       .describe('Certificates to trust, PEM; null: those that the system trusts'),
     ...common,
   }),
-  z.strictObject({ kind: z.literal('webhook'), url: z.url().max(2_000), ...common }),
+  z.strictObject({
+    kind: z.literal('webhook'),
+    url: z.url().max(2_000),
+    secret: z
+      .string()
+      .max(2_000)
+      .refine((given) => isReference(given) || isSigningSecret(given), {
+        message: 'must be whsec_ and 24 to 64 bytes in base64, or a reference',
+      })
+      .optional()
+      .describe('What lines are signed with, or a reference to it. Absent: the one before, or one is made'),
+    ...common,
+  }),
   z.strictObject({
     kind: z.literal('s3'),
     bucket: z.string().regex(/^[a-z0-9][a-z0-9.-]{1,62}$/, 'must be the name of a bucket'),
@@ -44,8 +60,12 @@ export const destinationBody = z.discriminatedUnion('kind', [
       .regex(/^[A-Za-z0-9][A-Za-z0-9_-]*(\/[A-Za-z0-9][A-Za-z0-9_.-]*)*$/, 'must be the beginning of a key')
       .max(200)
       .default('audit'),
-    access_key_id: z.string().min(1).max(200),
-    secret_access_key: z.string().min(1).max(500).describe('Stored sealed, and never shown'),
+    access_key_id: z.string().min(1).max(2_000).describe('Or a reference to it'),
+    secret_access_key: z
+      .string()
+      .min(1)
+      .max(2_000)
+      .describe('Stored sealed, and never shown. Or a reference to it: env:…, file:…, vault:…#…'),
     ...common,
   }),
 ]);
@@ -56,6 +76,7 @@ export const destinationView = z.object({
   enabled: z.boolean(),
   tenants: z.array(z.string()).nullable(),
   target: z.record(z.string(), z.unknown()).describe('What was set, without secrets'),
+  secret_reference: z.string().nullable().describe('Where its secret is kept, when it is not kept here'),
   state: z.enum(['ok', 'failing', 'off']),
   last_error: z.string().nullable(),
   failing_since: z.string().nullable(),
@@ -73,5 +94,5 @@ export const storedView = destinationView.extend({
   secret: z
     .string()
     .nullable()
-    .describe('What a webhook is signed with: shown when it is made, and never again'),
+    .describe('What a webhook is signed with, when it was made here: shown then, and never again'),
 });

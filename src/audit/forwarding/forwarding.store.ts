@@ -8,6 +8,8 @@ export interface DestinationRow {
   readonly enabled: boolean;
   readonly shown: Destination;
   readonly sealed: string | null;
+  /** Where the secret is kept, when it is not kept here. */
+  readonly secret_reference: string | null;
   /** Null: all. */
   readonly tenants: string[] | null;
   readonly created_at: Date;
@@ -42,7 +44,7 @@ export interface Pending {
 export type ForwardingStore = ReturnType<typeof createForwardingStore>;
 
 const columns = sql.raw(
-  'name, kind, enabled, shown, sealed, tenants, created_at, updated_at, tries, next_try_at, failing_since, last_error',
+  'name, kind, enabled, shown, sealed, secret_reference, tenants, created_at, updated_at, tries, next_try_at, failing_since, last_error',
 );
 /** Logs of one destination that are looked at in one round. */
 const maxLogs = 100;
@@ -67,14 +69,18 @@ export function createForwardingStore(database: Pick<Database, 'platform'>) {
 
     /** Adds it, or puts it in place of the one before: what failed before is tried at once. How far it got stays. */
     async put(
-      row: Pick<DestinationRow, 'name' | 'kind' | 'enabled' | 'shown' | 'sealed' | 'tenants'>,
+      row: Pick<
+        DestinationRow,
+        'name' | 'kind' | 'enabled' | 'shown' | 'sealed' | 'secret_reference' | 'tenants'
+      >,
       at: Date,
     ): Promise<void> {
-      await sql`insert into audit_destinations (name, kind, enabled, shown, sealed, tenants, created_at, updated_at)
+      await sql`insert into audit_destinations (name, kind, enabled, shown, sealed, secret_reference, tenants,
+          created_at, updated_at)
         values (${row.name}, ${row.kind}, ${row.enabled}, ${JSON.stringify(row.shown)}::jsonb, ${row.sealed},
-          ${row.tenants}::uuid[], ${at}, ${at})
+          ${row.secret_reference}, ${row.tenants}::uuid[], ${at}, ${at})
         on conflict (name) do update set kind = excluded.kind, enabled = excluded.enabled, shown = excluded.shown,
-          sealed = excluded.sealed, tenants = excluded.tenants, updated_at = excluded.updated_at,
+          sealed = excluded.sealed, secret_reference = excluded.secret_reference, tenants = excluded.tenants, updated_at = excluded.updated_at,
           tries = 0, next_try_at = null, failing_since = null, last_error = null`.execute(db);
     },
 

@@ -6,6 +6,11 @@ import type { Log } from '../../platform/log.ts';
 import type { Metrics } from '../../platform/metrics.ts';
 import type { Random } from '../../platform/random.ts';
 import type { Secrets } from '../../platform/secret-box.ts';
+import {
+  createGivenSecrets,
+  noSecretReferences,
+  type SecretReferences,
+} from '../../platform/secret-references/index.ts';
 import type { OpenBucket } from './deliver-s3.ts';
 import type { WebhookWays } from './deliver-webhook.ts';
 import { createForwarder, type ForwarderBounds } from './forwarder.ts';
@@ -18,6 +23,8 @@ export type { Forwarding } from './forwarding.service.ts';
 export interface AuditForwardingDependencies {
   readonly database: Pick<Database, 'platform'>;
   readonly secretBox: Secrets;
+  /** Absent: only secrets themselves are taken. */
+  readonly references?: SecretReferences;
   readonly clock: Clock;
   readonly newId: NewId;
   readonly random: Pick<Random, 'fraction'>;
@@ -36,10 +43,16 @@ export interface AuditForwardingDependencies {
 /** Forwarding the log to syslog, webhooks and S3 (AUD-3). */
 export function createAuditForwarding(deps: AuditForwardingDependencies) {
   const store = createForwardingStore(deps.database);
-  const { post, signed, clock } = deps;
-  const wayTo = wayToDestination({ ...deps, webhook: { post, signed, now: () => clock.now() } });
+  const { post, signed, clock, references = noSecretReferences } = deps;
+  const secrets = createGivenSecrets(deps.secretBox, references);
+  const wayTo = wayToDestination({
+    ...deps,
+    secrets,
+    references,
+    webhook: { post, signed, now: () => clock.now() },
+  });
   const forwarder = createForwarder({ ...deps, store, wayTo });
-  return { ...createForwarding({ ...deps, store }), start: forwarder.start, stop: forwarder.stop };
+  return { ...createForwarding({ ...deps, secrets, store }), start: forwarder.start, stop: forwarder.stop };
 }
 
 /** The secrets of destinations. */
