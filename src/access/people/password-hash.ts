@@ -1,8 +1,8 @@
-import { hash, verify } from '@node-rs/argon2';
+import * as argon2id from '@node-rs/argon2';
 import { AppError } from '../../platform/errors.ts';
 
 /** OWASP's first recommendation for argon2id: 19 MiB, 2 passes, 1 lane. (Password Storage Cheat Sheet, 2025.) */
-const argon2 = { memoryCost: 19_456, timeCost: 2, parallelism: 1 };
+const parameters = { memoryCost: 19_456, timeCost: 2, parallelism: 1 };
 /** Hashing is meant to be slow and to take memory, so a flood of sign-ins must not run all at once. */
 const maxConcurrent = 4;
 
@@ -16,7 +16,10 @@ export interface PasswordHasher {
   verify(stored: string | null, password: string): Promise<boolean>;
 }
 
-export function createPasswordHasher(): PasswordHasher {
+/** @param engine what does the work, for tests that count it. */
+export function createPasswordHasher(
+  engine: Pick<typeof argon2id, 'hash' | 'verify'> = argon2id,
+): PasswordHasher {
   let running = 0;
   let nobody: Promise<string> | undefined;
 
@@ -35,11 +38,11 @@ export function createPasswordHasher(): PasswordHasher {
   };
 
   return {
-    hash: (password) => bounded(() => hash(password, argon2)),
+    hash: (password) => bounded(() => engine.hash(password, parameters)),
     verify: (stored, password) =>
       bounded(async () => {
-        nobody ??= hash('no user has this password', argon2);
-        const right = await verify(stored ?? (await nobody), password);
+        nobody ??= engine.hash('no user has this password', parameters);
+        const right = await engine.verify(stored ?? (await nobody), password);
         return right && stored !== null;
       }),
   };
