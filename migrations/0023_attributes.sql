@@ -45,6 +45,11 @@ BEGIN
   RETURN CASE WHEN FOUND THEN condition ELSE 'strict 1 == 0'::jsonpath END;
 END $$;
 
+-- Whether what the caller may read changes with nothing but the time.
+CREATE FUNCTION reader_condition_is_timed() RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE
+  RETURN EXISTS (SELECT FROM custom_roles WHERE tenant_id = current_tenant() AND name = reader_custom_role()
+    AND document_times <> '{}');
+
 -- The caller's attributes: the user's whom the key or token is of, else the key's own. Read from their rows at each use, so
 -- that no token, session or memory carries old ones.
 CREATE FUNCTION reader_attributes() RETURNS jsonb LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
@@ -78,13 +83,14 @@ BEGIN
       FROM custom_roles, unnest(document_times) seconds WHERE tenant_id = current_tenant() AND name = own_role), '{}'));
 END $$;
 
-CALL restrict_callers('documents', 'condition', $$
+-- Policies are asked in the order of their names: the readers first.
+CALL restrict_callers('documents', 'under_condition', $$
   (SELECT reader_document_condition()) IS NULL
   OR jsonb_path_match(document_facts(created_by, created_at, metadata),
     (SELECT reader_document_condition()), (SELECT reader_facts()), true)
 $$);
 -- What was said of a deleted document is not kept, so under a condition a receipt is for whoever asked for the deletion.
-CALL restrict_callers('deletion_receipts', 'condition', $$
+CALL restrict_callers('deletion_receipts', 'under_condition', $$
   (SELECT reader_document_condition()) IS NULL
   OR requested_by = ANY ((SELECT current_reader_tokens())::text[])
 $$);
@@ -101,3 +107,10 @@ CREATE CONSTRAINT TRIGGER advance_knowledge_by_attributes AFTER UPDATE ON users
 CREATE CONSTRAINT TRIGGER advance_knowledge_by_attributes AFTER UPDATE ON api_keys
   DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD.attributes IS DISTINCT FROM NEW.attributes)
   EXECUTE FUNCTION documents_changed_knowledge();
+
+-- What belongs to a document is looked for by the document's id, row by row: as EXISTS, the planner may choose to decide
+-- every document of the tenant once to know of a few, which a condition makes dear.
+DROP POLICY follows_document ON chunks;
+CALL restrict_callers('chunks', 'follows_document', '(SELECT true FROM documents d WHERE d.id = document_id)');
+DROP POLICY follows_document ON document_texts;
+CALL restrict_callers('document_texts', 'follows_document', '(SELECT true FROM documents d WHERE d.id = document_id)');

@@ -113,17 +113,18 @@ export function accessRoutes(access: Access, defaultRegion: Region): Routes {
         config: { access: { permission: 'keys:manage' } },
         schema: {
           tags: ['Keys'],
-          summary: "Change an API key's name, end and allow-lists",
+          summary: "Change an API key's name, end, attributes and allow-lists",
           params: z.object({ id: z.string().max(100) }),
           body: keyPatch,
           response: { 200: keyView, ...problemResponses },
         },
       },
       async (request) => {
-        const { name, expires_at: end, ip_allow_list, model_allow_list } = request.body;
+        const { name, expires_at: end, attributes, ip_allow_list, model_allow_list } = request.body;
         const row = await access.changeKey(request.principal, request.params.id, {
           name,
           expiresAt: typeof end === 'string' ? new Date(end) : end,
+          attributes,
           ipAllowList: ip_allow_list,
           modelAllowList: model_allow_list,
         });
@@ -175,13 +176,14 @@ export function showTenant(row: TenantRow) {
 }
 
 function showKey(row: KeyRow) {
-  const { id, tenant_id, name, role, groups, scopes, internal } = row;
+  const { id, tenant_id, name, role, groups, attributes, scopes, internal } = row;
   return {
     id,
     tenant_id,
     name,
     role,
     groups,
+    attributes,
     scopes,
     internal,
     ip_allow_list: row.ip_allow_list,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { attributesSchema } from './attributes/attributes.ts';
 import { roleName } from './roles/roles.schema.ts';
 
 export const tenantBody = z.object({
@@ -35,6 +36,7 @@ export const keyBody = z.object({
     .default('analyst')
     .describe("viewer, analyst, operator, admin, owner, or a role of the tenant's own"),
   groups: z.array(label).max(100).default([]),
+  attributes: attributesSchema.default({}),
   scopes: z
     .array(label)
     .max(100)
@@ -57,6 +59,7 @@ export const keyView = z.object({
   name: z.string(),
   role: z.string(),
   groups: z.array(z.string()),
+  attributes: z.record(z.string(), z.unknown()),
   scopes: z.array(z.string()),
   internal: z.boolean(),
   ip_allow_list: z.array(z.string()),
@@ -72,6 +75,7 @@ export const keyView = z.object({
 export const keyPatch = z.strictObject({
   name: label.optional(),
   expires_at: z.iso.datetime({ offset: true }).nullable().optional(),
+  attributes: attributesSchema.optional().describe('In place of all that there were'),
   ip_allow_list: ipAllowList.optional(),
   model_allow_list: modelAllowList.optional(),
 });

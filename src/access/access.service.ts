@@ -6,6 +6,7 @@ import type { Page, PageCursor } from '../platform/page.ts';
 import type { Random } from '../platform/random.ts';
 import { type AccessStore, type KeyRow, signInKeyMaker, type TenantRow } from './access.store.ts';
 import { hashKey, isWellFormedKey, type NewKey, newApiKey } from './api-key.ts';
+import { type Attributes, refuseAttributesBeyond } from './attributes/attributes.ts';
 import { refuseBadRanges } from './keys/address-list.ts';
 import {
   changedKey,
@@ -116,6 +117,7 @@ export function createAccess(deps: AccessDependencies) {
       key_hash: Buffer.from(fresh.hash, 'hex'),
       role: key.role,
       groups: [...key.groups],
+      attributes: key.attributes ?? {},
       scopes: [...key.scopes],
       user_id: key.userId,
       internal: key.internal ?? false,
@@ -137,8 +139,9 @@ export function createAccess(deps: AccessDependencies) {
   };
 
   /** Whoever may hand a key's rights to somebody could have made it. */
-  const refuseKeyBeyond = (principal: Principal, row: KeyRow): void => {
+  const refuseKeyBeyond = (principal: Principal, held: Attributes | null, row: KeyRow): void => {
     refuseGrantBeyond(principal, { ...row, role: snapshot.roles.roleOf(row.tenant_id, row.role) });
+    refuseAttributesBeyond(held, row.attributes);
     if (row.internal && principal.role !== 'owner') {
       throw new AppError('forbidden', 'Only an owner of the platform changes internal keys.');
     }
@@ -295,6 +298,7 @@ export function createAccess(deps: AccessDependencies) {
       const role = snapshot.roles.find(principal.tenantId, given.role);
       if (!role) throw unknownRole(given.role);
       refuseGrantBeyond(principal, { ...given, role });
+      refuseAttributesBeyond(await store.boundingAttributes(principal), given.attributes ?? {});
       refuseRestricted(principal);
       return addKey(principal, given, `key:${principal.keyId}`);
     },
@@ -312,14 +316,16 @@ export function createAccess(deps: AccessDependencies) {
     },
 
     /**
-     * Changes a key's name, end and allow-lists; here at once, elsewhere within a second.
+     * Changes a key's name, end, attributes and allow-lists; attributes everywhere at once, the others here at once, elsewhere within a second.
      * @throws AppError `not_found`, `invalid` that names the field, `forbidden` for a key with more rights than the caller.
      */
     async changeKey(principal: Principal, id: string, change: KeyChange): Promise<KeyRow> {
       refuseBadLists(change);
       refusePast(change.expiresAt ?? null, 'expires_at', clock.now());
+      const held = await store.boundingAttributes(principal);
       const row = await store.changeKey(principal, id, (before) => {
-        refuseKeyBeyond(principal, before);
+        refuseKeyBeyond(principal, held, before);
+        refuseAttributesBeyond(held, change.attributes ?? {});
         return changedKey(before, change);
       });
       if (!row) throw notFound('key');
@@ -339,9 +345,10 @@ export function createAccess(deps: AccessDependencies) {
       graceSeconds: number,
     ): Promise<{ row: KeyRow; key: string }> {
       const fresh = newApiKey(deps.random, id);
+      const held = await store.boundingAttributes(principal);
       const row = await store.changeKey(principal, id, (before) => {
         refuseUnrotatable(before);
-        refuseKeyBeyond(principal, before);
+        refuseKeyBeyond(principal, held, before);
         return rotatedKey(before, fresh.hash, graceSeconds, clock.now());
       });
       if (!row) throw notFound('key');
@@ -381,6 +388,7 @@ export function createAccess(deps: AccessDependencies) {
         key_hash: Buffer.from(hashKey(adminKey), 'hex'),
         role: 'owner',
         groups: [],
+        attributes: {},
         scopes: [],
         user_id: null,
         internal: false,

@@ -2,8 +2,9 @@ import { type ColumnType, type Insertable, type Selectable, sql, type Updateable
 import type { Database, DatabaseScope } from '../platform/database/database.ts';
 import { AppError } from '../platform/errors.ts';
 import type { LimitFigures } from '../platform/limits-settings.ts';
+import { type Attributes, boundingAttributes } from './attributes/attributes.ts';
 import { addressList } from './keys/address-list.ts';
-import type { Region, TenantFacts, Tier } from './principal.ts';
+import type { Principal, Region, TenantFacts, Tier } from './principal.ts';
 import { createRolesStore, refuseUnknownRole } from './roles/roles.store.ts';
 
 type TenantTable = {
@@ -29,6 +30,7 @@ type KeyTable = {
   key_hash: Buffer;
   role: string;
   groups: string[];
+  attributes: Attributes;
   scopes: string[];
   user_id: string | null;
   internal: boolean;
@@ -84,6 +86,7 @@ export function createAccessStore(database: Database) {
 
   return {
     roles: createRolesStore(database),
+    boundingAttributes: (principal: Principal) => boundingAttributes(database, principal),
 
     allTenants: () => platform.selectFrom('tenants').selectAll().execute(),
     allLiveKeys: () => live.execute(),

@@ -1,12 +1,15 @@
 import { hash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import type { Random } from '../platform/random.ts';
+import type { Attributes } from './attributes/attributes.ts';
 
 /** What a key is asked to be. */
 export interface NewKey {
   readonly name: string;
   readonly role: string;
   readonly groups: readonly string[];
+  /** What conditions of roles know of it; absent: nothing. */
+  readonly attributes?: Attributes;
   readonly scopes: readonly string[];
   readonly userId: string | null;
   readonly expiresAt: Date | null;

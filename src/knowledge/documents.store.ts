@@ -5,7 +5,15 @@ import type { DeletionReceiptRow, DocumentRow, DocumentStatus, KnowledgeTables }
 import { keptMetadata, shownMetadata } from './masking/mask-metadata.ts';
 import { maskedFields } from './masking/masking.store.ts';
 import type { Content, Revision } from './revision.ts';
-import { type Db, looseBlob, revise, takeBlob, tellIndex, type WriteResult } from './write-document.ts';
+import {
+  type Db,
+  looseBlob,
+  refuseHidingFromOneself,
+  revise,
+  takeBlob,
+  tellIndex,
+  type WriteResult,
+} from './write-document.ts';
 
 export interface NewDocument {
   readonly id: string;
@@ -60,7 +68,8 @@ export function createDocumentsStore(database: Database) {
           .insertInto('documents')
           .values(newRow(document))
           .returningAll()
-          .executeTakeFirstOrThrow();
+          .executeTakeFirstOrThrow()
+          .catch(refuseHidingFromOneself({ metadata: document.metadata }));
         return shownResult({ row, outcome: 'created', releasedBlob: null }, masked);
       }),
 

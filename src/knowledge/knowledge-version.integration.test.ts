@@ -15,7 +15,7 @@ afterAll(() => server?.stop());
 
 async function versionOf(slug: string): Promise<bigint> {
   const tenantId = await tenantIdOf(slug);
-  return BigInt(await server.knowledge.knowledgeVersion({ tenantId, readerTokens: [] }));
+  return BigInt((await server.knowledge.knowledgeVersion({ tenantId, readerTokens: [] })) ?? -1);
 }
 
 async function tenantIdOf(slug: string): Promise<string> {

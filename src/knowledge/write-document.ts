@@ -39,7 +39,7 @@ export async function revise(
     .where('id', '=', current.id)
     .returningAll()
     .executeTakeFirstOrThrow()
-    .catch(refuseHidingFromOneself);
+    .catch(refuseHidingFromOneself(wanted));
   if (reindex) await tellIndex(db, row.tenant_id, row.id, 'upsert', now);
   return change === 'content'
     ? { row, outcome: 'replaced', releasedBlob: current.blob_key }
@@ -74,13 +74,24 @@ export async function tellIndex(
 
 const rowSecurityViolation = '42501';
 
-function refuseHidingFromOneself(error: unknown): never {
-  if ((error as { code?: string }).code === rowSecurityViolation) {
+/**
+ * For `catch` where a document is written: one that its writer would not see afterwards is refused by the database.
+ * @param wanted what was asked to be so; what is absent was not in the way.
+ */
+export function refuseHidingFromOneself({ readers, metadata }: Pick<Revision, 'readers' | 'metadata'>) {
+  return (error: unknown): never => {
+    if ((error as { code?: string }).code !== rowSecurityViolation) throw error;
+    const errors = [
+      ...(readers === undefined ? [] : [{ path: 'acl', message: 'may leave you out' }]),
+      // Also when it was not sent at all: then what the condition asks for is missing.
+      ...(readers !== undefined && metadata === undefined
+        ? []
+        : [{ path: 'metadata', message: 'may not meet the condition of your role' }]),
+    ];
     throw new AppError(
       'invalid',
-      'With these readers you could no longer see the document yourself. Add a role, a group or a user of yours, or ask an administrator.',
-      { errors: [{ path: 'acl', message: 'leaves you out' }], cause: error },
+      'Like this you could not see the document yourself. Let its readers name a role, a group or a user of yours and its metadata meet the condition of your role, or ask an administrator.',
+      { errors, cause: error },
     );
-  }
-  throw error;
+  };
 }

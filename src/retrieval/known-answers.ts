@@ -34,8 +34,11 @@ export type OpenKnownAnswer = (
 
 export interface KnownAnswersDependencies {
   readonly store: Pick<AnswerStore, 'open'>;
-  /** See the knowledge version's own words: it has moved on when a change is acknowledged. */
-  readonly knowledgeVersion: (scope: DatabaseScope) => Promise<string>;
+  /**
+   * See the knowledge version's own words: it has moved on when a change is acknowledged. Null: nothing is kept for this
+   * caller.
+   */
+  readonly knowledgeVersion: (scope: DatabaseScope) => Promise<string | null>;
   /** Changes with whatever decides how a model name is answered; null when nothing goes by that name. */
   readonly modelVersion: (principal: Principal, model: string) => string | null;
   readonly nowMs: () => number;
@@ -53,6 +56,7 @@ export function createKnownAnswers(deps: KnownAnswersDependencies): OpenKnownAns
     const modelVersion = deps.modelVersion(principal, model);
     if (modelVersion === null) return null;
     const version = await deps.knowledgeVersion(principal);
+    if (version === null) return null;
     const { query, limit, filters } = question;
     const key = keyOf([
       'knowledge answer 1',

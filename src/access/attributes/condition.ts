@@ -109,8 +109,12 @@ function testsIn(field: string, value: unknown, place: Place): Condition {
       refuse(at, `is one comparison more than ${most.comparisons}`);
     if (!isOperator(operator)) return refuse(at, `must be one of ${Object.keys(negated).join(', ')}`);
     const compared = operandOf(operator, operand, at);
-    if (!place.isNegated) return { [field]: { [operator]: compared } };
-    return { [field]: { [negated[operator]]: operator === '$exists' ? !compared : compared } };
+    const decided = place.isNegated ? negated[operator] : operator;
+    if (decided !== '$in' && isGroups(compared)) {
+      // Whoever makes a key may give it fewer groups than they have, and must not give it more to read by that.
+      refuse(at, 'must not ask for whoever is not in a group, or is one: groups stand with $in only');
+    }
+    return { [field]: { [decided]: place.isNegated && operator === '$exists' ? !compared : compared } };
   });
   return joined(place.isNegated ? '$or' : '$and', all);
 }
@@ -165,6 +169,10 @@ function timeOf(given: object, at: string): Operand {
 
 function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isGroups(compared: Operand | readonly Scalar[]): boolean {
+  return isObject(compared) && '$reader' in compared && compared.$reader === 'groups';
 }
 
 function isOperator(name: string): name is Operator {

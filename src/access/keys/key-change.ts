@@ -1,12 +1,15 @@
 import { AppError } from '../../platform/errors.ts';
 import type { KeyRow } from '../access.store.ts';
+import type { Attributes } from '../attributes/attributes.ts';
 import { refuseBadRanges } from './address-list.ts';
 import { refuseBadPatterns } from './model-list.ts';
 
-/** What can be changed of a key; what is absent stays. Its rights never change: for others, another key is made. */
+/** What can be changed of a key; what is absent stays. Its role never changes: for another, another key is made. */
 export interface KeyChange {
   readonly name?: string | undefined;
   readonly expiresAt?: Date | null | undefined;
+  /** In place of all that there were. */
+  readonly attributes?: Attributes | undefined;
   readonly ipAllowList?: readonly string[] | undefined;
   readonly modelAllowList?: readonly string[] | undefined;
 }
@@ -22,6 +25,7 @@ export function changedKey(row: KeyRow, change: KeyChange) {
   return {
     name: change.name ?? row.name,
     expires_at: change.expiresAt === undefined ? row.expires_at : change.expiresAt,
+    attributes: change.attributes ?? row.attributes,
     ip_allow_list: [...(change.ipAllowList ?? row.ip_allow_list)],
     model_allow_list: [...(change.modelAllowList ?? row.model_allow_list)],
   };

@@ -43,7 +43,8 @@ export function roleRoutes(roles: Roles): Routes {
         },
       },
       async (request, reply) => {
-        const role = await roles.add(request.principal, request.body);
+        const { document_condition: documentCondition, ...given } = request.body;
+        const role = await roles.add(request.principal, { ...given, documentCondition });
         return reply.code(201).header('location', `/api/v1/roles/${role.name}`).send(showRole(role));
       },
     );
@@ -74,7 +75,12 @@ export function roleRoutes(roles: Roles): Routes {
           response: { 200: roleView, ...problemResponses },
         },
       },
-      async (request) => showRole(await roles.change(request.principal, request.params.name, request.body)),
+      async (request) => {
+        const { document_condition: documentCondition, ...change } = request.body;
+        return showRole(
+          await roles.change(request.principal, request.params.name, { ...change, documentCondition }),
+        );
+      },
     );
 
     api.delete(
@@ -96,12 +102,19 @@ export function roleRoutes(roles: Roles): Routes {
   };
 }
 
-function showRole({ builtIn, createdAt, updatedAt, ...role }: ShownRole): z.infer<typeof roleView> {
+function showRole({
+  builtIn,
+  documentCondition,
+  createdAt,
+  updatedAt,
+  ...role
+}: ShownRole): z.infer<typeof roleView> {
   return {
     name: role.name,
     description: role.description,
     built_in: builtIn,
     permissions: [...role.permissions],
+    document_condition: documentCondition && { ...documentCondition },
     created_at: createdAt?.toISOString() ?? null,
     updated_at: updatedAt?.toISOString() ?? null,
   };

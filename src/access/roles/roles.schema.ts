@@ -11,17 +11,25 @@ const description = z
   .trim()
   .max(1_000)
   .refine((text) => text.isWellFormed() && !text.includes('\0'), 'must be well-formed Unicode without NUL');
+const documentCondition = z
+  .record(z.string(), z.unknown())
+  .nullable()
+  .describe(
+    'Which documents there are for its holders, such as {"metadata.department": {"$eq": {"$reader": "department"}}}; null: every one that they are readers of. See docs/roles-and-attributes.md',
+  );
 const permissionList = z.array(z.enum(permissions)).min(1).max(permissions.length);
 
 export const roleBody = z.strictObject({
   name: roleName.describe('For good: keys, users and readers of documents name the role by it'),
   description: description.default(''),
   permissions: permissionList.describe('None that you do not hold yourself'),
+  document_condition: documentCondition.default(null),
 });
 
 export const roleChangeBody = z.strictObject({
   description: description.optional(),
   permissions: permissionList.optional(),
+  document_condition: documentCondition.optional(),
 });
 
 export const roleParams = z.object({ name: z.string().max(100) });
@@ -31,6 +39,7 @@ export const roleView = z.object({
   description: z.string(),
   built_in: z.boolean(),
   permissions: z.array(z.string()),
+  document_condition: z.record(z.string(), z.unknown()).nullable(),
   created_at: z.string().nullable(),
   updated_at: z.string().nullable(),
 });

@@ -2,8 +2,10 @@ import type { Clock } from '../../platform/clock.ts';
 import { AppError, notFound } from '../../platform/errors.ts';
 import type { NewId } from '../../platform/ids.ts';
 import type { Page, PageCursor } from '../../platform/page.ts';
+import { readCondition } from '../attributes/condition.ts';
+import { compileCondition } from '../attributes/condition-path.ts';
 import { type Permission, permissionsOfRole, roles } from '../permissions.ts';
-import type { Principal } from '../principal.ts';
+import { allDocumentsToken, type Principal } from '../principal.ts';
 import { refusePermissionsBeyond } from './delegation.ts';
 import { grantablePermissions, isBuiltIn } from './role-facts.ts';
 import type { RoleRow, RolesStore } from './roles.store.ts';
@@ -22,6 +24,8 @@ export interface ShownRole {
   readonly description: string;
   readonly builtIn: boolean;
   readonly permissions: readonly string[];
+  /** Which documents there are for its holders, among those that they are readers of; null: all. As it was sent. */
+  readonly documentCondition: object | null;
   /** Of the tenant's own roles. */
   readonly createdAt: Date | null;
   readonly updatedAt: Date | null;
@@ -31,6 +35,8 @@ export interface ShownRole {
 export interface RoleChange {
   readonly description?: string | undefined;
   readonly permissions?: readonly Permission[] | undefined;
+  /** Null: none from now on. */
+  readonly documentCondition?: object | null | undefined;
 }
 
 export type Roles = ReturnType<typeof createRoles>;
@@ -43,6 +49,7 @@ const builtInRoles: readonly ShownRole[] = roles.map((name) => ({
   description: '',
   builtIn: true,
   permissions: permissionsOfRole[name],
+  documentCondition: null,
   createdAt: null,
   updatedAt: null,
 }));
@@ -65,17 +72,24 @@ export function createRoles({ store, clock, newId, changed }: RolesDependencies)
 
     /**
      * @throws AppError `forbidden` when the role would hold more than its maker, `invalid` for a permission that no such
-     *   role may hold, `conflict` when there is one of that name.
+     *   role may hold and for a condition that cannot be read, `conflict` when there is one of that name.
      */
     async add(
       principal: Principal,
-      given: { name: string; description: string; permissions: readonly Permission[] },
+      given: {
+        name: string;
+        description: string;
+        permissions: readonly Permission[];
+        documentCondition?: object | null;
+      },
     ): Promise<ShownRole> {
       if (isBuiltIn(given.name)) {
         throw new AppError('conflict', `The role "${given.name}" is built in. Choose another name.`);
       }
       refuseUngrantable(given.permissions);
       refusePermissionsBeyond(principal, given.permissions);
+      const condition = given.documentCondition ?? null;
+      if (condition !== null) refuseConditionBy(principal);
       const now = clock.now();
       const row = {
         id: newId(),
@@ -83,6 +97,7 @@ export function createRoles({ store, clock, newId, changed }: RolesDependencies)
         name: given.name,
         description: given.description,
         permissions: [...new Set(given.permissions)],
+        ...conditionColumns(condition),
         created_by: `user:${principal.userId ?? principal.keyId}`,
         created_at: now,
         updated_at: now,
@@ -93,7 +108,8 @@ export function createRoles({ store, clock, newId, changed }: RolesDependencies)
     },
 
     /**
-     * Holds for everybody who has the role: here at once, elsewhere within a second.
+     * Permissions hold for everybody who has the role here at once and elsewhere within a second; a condition everywhere from
+     * the next request on.
      * @throws AppError as `add`; `forbidden` also when the role held more than the caller does.
      */
     async change(principal: Principal, name: string, change: RoleChange): Promise<ShownRole> {
@@ -105,9 +121,11 @@ export function createRoles({ store, clock, newId, changed }: RolesDependencies)
           ...(before.permissions as Permission[]),
           ...(change.permissions ?? []),
         ]);
+        if (change.documentCondition !== undefined) refuseConditionBy(principal);
         return {
           description: change.description ?? before.description,
           permissions: change.permissions ? [...new Set(change.permissions)] : before.permissions,
+          ...(change.documentCondition !== undefined && conditionColumns(change.documentCondition)),
           updated_at: clock.now(),
         };
       });
@@ -116,10 +134,13 @@ export function createRoles({ store, clock, newId, changed }: RolesDependencies)
       return shownRole(row);
     },
 
-    /** @throws AppError `conflict` while a user or a living key holds it. */
+    /** @throws AppError `conflict` while a user or a living key holds it; `forbidden` as `change` of its condition. */
     async remove(principal: Principal, name: string): Promise<void> {
       refuseBuiltIn(name, 'deleted');
-      const id = await store.remove(principal, name);
+      // Another of the same name could be made without it.
+      const id = await store.remove(principal, name, (row) => {
+        if (row.document_condition !== null) refuseConditionBy(principal);
+      });
       if (id === undefined) throw notFound('role');
       await changed(id);
     },
@@ -132,9 +153,25 @@ export function shownRole(row: RoleRow): ShownRole {
     description: row.description,
     builtIn: false,
     permissions: row.permissions,
+    documentCondition: row.document_condition,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   };
+}
+
+/** A condition bounds what its holders read, so those set and lift it whom none bounds. @throws AppError `forbidden`. */
+function refuseConditionBy(principal: Principal): void {
+  if (principal.readerTokens.includes(allDocumentsToken)) return;
+  throw new AppError(
+    'forbidden',
+    'Only an administrator, who reads every document, sets and lifts conditions of roles.',
+  );
+}
+
+function conditionColumns(given: object | null) {
+  if (given === null) return { document_condition: null, document_path: null, document_times: [] };
+  const { path, times } = compileCondition(readCondition(given, 'document_condition'));
+  return { document_condition: given, document_path: path, document_times: [...times] };
 }
 
 function refuseBuiltIn(name: string, what: 'changed' | 'deleted'): void {

@@ -1,4 +1,4 @@
-import type { Insertable, Kysely, Selectable, Updateable } from 'kysely';
+import type { ColumnType, Insertable, Kysely, Selectable, Updateable } from 'kysely';
 import type { Database, DatabaseScope } from '../../platform/database/database.ts';
 import { AppError } from '../../platform/errors.ts';
 import type { PageCursor } from '../../platform/page.ts';
@@ -9,6 +9,11 @@ type RoleTable = {
   name: string;
   description: string;
   permissions: string[];
+  /** As it was sent; null: its holders know of documents by their readers alone. */
+  document_condition: ColumnType<object | null, object | null | undefined, object | null>;
+  /** The same, compiled. */
+  document_path: ColumnType<string | null, string | null | undefined, string | null>;
+  document_times: ColumnType<number[], number[] | undefined, number[]>;
   created_by: string;
   created_at: Date;
   updated_at: Date;
@@ -91,15 +96,26 @@ export function createRolesStore(database: Database) {
           .executeTakeFirstOrThrow();
       }),
 
-    /** @returns the id of what was deleted. @throws AppError `conflict` while somebody holds the role. */
-    remove: (scope: DatabaseScope, name: string): Promise<string | undefined> =>
+    /**
+     * @param decide may throw, of what is there.
+     * @returns the id of what was deleted. @throws AppError `conflict` while somebody holds the role.
+     */
+    remove: (
+      scope: DatabaseScope,
+      name: string,
+      decide: (row: RoleRow) => void,
+    ): Promise<string | undefined> =>
       inTenant(scope, async (db) => {
         const row = await db
-          .deleteFrom('custom_roles')
+          .selectFrom('custom_roles')
+          .selectAll()
           .where('name', '=', name)
-          .returning('id')
+          .forUpdate()
           .executeTakeFirst();
-        return row?.id;
+        if (!row) return undefined;
+        decide(row);
+        await db.deleteFrom('custom_roles').where('id', '=', row.id).execute();
+        return row.id;
       }).catch((error) => {
         throw (error as { constraint?: string }).constraint === 'role_in_use'
           ? new AppError(
