@@ -47,6 +47,8 @@ export interface TokenSurroundings {
   readonly authenticateKey: (key: string) => Principal | Promise<Principal>;
   /** @throws AppError `unauthenticated`, the same whatever is wrong. */
   readonly checkPassword: (given: PasswordSignIn) => Promise<{ readonly userId: string }>;
+  /** @throws AppError `second_factor_required` for whoever needs one-time codes by now and has none. */
+  readonly refuseWithoutFactor: (user: TokenUser) => Promise<void>;
   readonly countFailedAuthentication: () => void;
 }
 
@@ -285,7 +287,8 @@ export function createTokens(deps: TokensDependencies, around: TokenSurroundings
 
     /**
      * Renews. A refresh token that was used before has been copied: whoever holds its successors is signed out too.
-     * @throws AppError `unauthenticated`, the same for an unknown, an expired and a used one; `tenant_suspended`.
+     * @throws AppError `unauthenticated`, the same for an unknown, an expired and a used one; `tenant_suspended`;
+     *   `second_factor_required` where one is required by now.
      */
     async byRefreshToken(presented: string): Promise<GivenTokens> {
       const refuse = () => unauthenticated('This refresh token is not valid any more. Sign in again.');
@@ -300,6 +303,7 @@ export function createTokens(deps: TokensDependencies, around: TokenSurroundings
       }
       if (done.outcome !== 'renewed') throw refuse();
       refuseSuspended(done.user.tenant_id, done.user.role);
+      await around.refuseWithoutFactor(done.user);
       return {
         accessToken: await accessTokenOf(done.user, done.family.id),
         expiresInSeconds: accessTokenSeconds,
