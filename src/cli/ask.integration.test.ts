@@ -1,9 +1,7 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { systemClock } from '../platform/clock.ts';
-import { createOutput } from './output.ts';
-import { runCommandLine } from './run-command-line.ts';
+import { gatehouse } from '../../test/harness/command-line.ts';
 
 /** What the other end says to a question; each test sets its own. */
 let answer: (body: { query: string; model?: string }, wantsEvents: boolean, response: ServerResponse) => void;
@@ -57,24 +55,8 @@ function asEvents(...events: [string, unknown][]) {
   };
 }
 
-async function ask(...args: string[]) {
-  let stdout = '';
-  let stderr = '';
-  const output = createOutput({
-    stdout: { write: (text) => (stdout += text) },
-    stderr: { write: (text) => (stderr += text) },
-    environment: {},
-    json: args.includes('--json'),
-    nowMs: () => 0,
-  });
-  const exitCode = await runCommandLine(['ask', ...args], {
-    environment: { GATEHOUSE_URL: url, GATEHOUSE_API_KEY: 'gh_test' },
-    output,
-    clock: systemClock,
-    interruption: () => new AbortController().signal,
-  });
-  return { exitCode, stdout, stderr };
-}
+const ask = (...args: string[]) =>
+  gatehouse(['ask', ...args], { GATEHOUSE_URL: url, GATEHOUSE_API_KEY: 'gh_test' });
 
 it('shows the answer, what it rests on, and what nothing bears out', async () => {
   answer = asJson(whole);

@@ -67,6 +67,20 @@ export function createClientFor(
   });
 }
 
+/** Does `work` with a client that is closed however it ends. @throws as `createClientFor` and `work` do. */
+export async function withClient<T>(
+  values: ServerValues,
+  { environment, clock }: { readonly environment: Environment; readonly clock: Pick<Clock, 'sleep'> },
+  work: (client: Client) => Promise<T>,
+): Promise<T> {
+  const client = createClientFor(values, environment, clock);
+  try {
+    return await work(client);
+  } finally {
+    await client.close();
+  }
+}
+
 export function createClient(settings: ClientSettings): Client {
   const { url, apiKey, tenant, clock } = settings;
   const agent = new Agent({ headersTimeout: answerBeginsWithinMs, bodyTimeout: answerBeginsWithinMs });

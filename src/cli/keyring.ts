@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type Client, createClientFor } from './client.ts';
+import { type Client, withClient } from './client.ts';
 import type { ServerValues } from './client-options.ts';
 import { type CommandContext, exitCodes, UsageError } from './command.ts';
 
@@ -88,17 +88,4 @@ function show(status: Status, { output }: CommandContext): void {
       : `${left} stored secrets are still to be sealed anew.`,
   );
   if (status.next_rotation_at) output.line(`Next rotation: ${status.next_rotation_at.slice(0, 10)}`);
-}
-
-async function withClient<T>(
-  values: ServerValues,
-  context: CommandContext,
-  work: (client: Client) => Promise<T>,
-): Promise<T> {
-  const client = createClientFor(values, context.environment, context.clock);
-  try {
-    return await work(client);
-  } finally {
-    await client.close();
-  }
 }

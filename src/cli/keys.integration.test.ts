@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { gatehouse as run } from '../../test/harness/command-line.ts';
 import { createTestDatabase, type TestDatabase } from '../../test/harness/database.ts';
 import { openEntrance } from '../../test/harness/open-doors.ts';
 import { type Access, accessRoutes, createAccess, createAccessStore, tenantFacts } from '../access/index.ts';
@@ -12,8 +13,6 @@ import { createIds } from '../platform/ids.ts';
 import { createLog } from '../platform/log.ts';
 import { createMetrics } from '../platform/metrics.ts';
 import { systemRandom } from '../platform/random.ts';
-import { createOutput } from './output.ts';
-import { runCommandLine } from './run-command-line.ts';
 
 const log = createLog('silent');
 let test: TestDatabase;
@@ -72,25 +71,8 @@ afterAll(async () => {
   await test.drop();
 });
 
-/** Runs a line as `main.ts` does. */
-async function gatehouse(args: readonly string[], environment: Record<string, string> = {}) {
-  let stdout = '';
-  let stderr = '';
-  const output = createOutput({
-    stdout: { write: (text) => (stdout += text) },
-    stderr: { write: (text) => (stderr += text) },
-    environment: {},
-    json: args.includes('--json'),
-    nowMs: () => 0,
-  });
-  const exitCode = await runCommandLine(args, {
-    environment: { GATEHOUSE_URL: url, GATEHOUSE_API_KEY: ownerKey, ...environment },
-    output,
-    clock: systemClock,
-    interruption: () => new AbortController().signal,
-  });
-  return { exitCode, stdout, stderr };
-}
+const gatehouse = (args: readonly string[], environment: Record<string, string> = {}) =>
+  run(args, { GATEHOUSE_URL: url, GATEHOUSE_API_KEY: ownerKey, ...environment });
 
 describe('keys over HTTP', () => {
   it('are made, listed and revoked', async () => {

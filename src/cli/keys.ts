@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type Client, createClientFor } from './client.ts';
+import { type Client, withClient } from './client.ts';
 import type { ServerValues } from './client-options.ts';
 import { type CommandContext, exitCodes, UsageError } from './command.ts';
 import { parseExpiry } from './expiry.ts';
@@ -103,17 +103,4 @@ function stateOf(key: z.infer<typeof keyView>, now: Date): string {
   if (key.revoked_at !== null) return 'revoked';
   if (key.expires_at === null) return 'valid';
   return new Date(key.expires_at) <= now ? 'expired' : `until ${key.expires_at.slice(0, 10)}`;
-}
-
-async function withClient<T>(
-  values: ServerValues,
-  context: CommandContext,
-  work: (client: Client) => Promise<T>,
-): Promise<T> {
-  const client = createClientFor(values, context.environment, context.clock);
-  try {
-    return await work(client);
-  } finally {
-    await client.close();
-  }
 }

@@ -2,10 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { gatehouse } from '../../../test/harness/command-line.ts';
 import { type KnowledgeServer, startKnowledgeServer } from '../../../test/harness/knowledge.ts';
-import { systemClock } from '../../platform/clock.ts';
-import { createOutput } from '../output.ts';
-import { runCommandLine } from '../run-command-line.ts';
 
 let server: KnowledgeServer;
 let url: string;
@@ -27,24 +25,11 @@ function write(path: string, content: string): void {
   writeFileSync(join(folder, path), content);
 }
 
-async function ingest(...args: string[]) {
-  let stdout = '';
-  let stderr = '';
-  const output = createOutput({
-    stdout: { write: (text) => (stdout += text) },
-    stderr: { write: (text) => (stderr += text) },
-    environment: {},
-    json: args.includes('--json'),
-    nowMs: () => 0,
+const ingest = (...args: string[]) =>
+  gatehouse(['ingest', join(folder, 'docs'), '--base', folder, ...args], {
+    GATEHOUSE_URL: url,
+    GATEHOUSE_API_KEY: key,
   });
-  const exitCode = await runCommandLine(['ingest', join(folder, 'docs'), '--base', folder, ...args], {
-    environment: { GATEHOUSE_URL: url, GATEHOUSE_API_KEY: key },
-    output,
-    clock: systemClock,
-    interruption: () => new AbortController().signal,
-  });
-  return { exitCode, stdout, stderr };
-}
 
 interface Document {
   id: string;
