@@ -26,6 +26,8 @@ export const permissions = [
   'users:manage',
   'sign_in:manage',
   'account:manage',
+  'account:sign_in',
+  'account:enrol',
   'metrics:read',
   'health:read',
   'audit:read',
@@ -45,6 +47,8 @@ const viewer: readonly Permission[] = [
   'metrics:read',
   'limits:read',
   'account:manage',
+  'account:sign_in',
+  'account:enrol',
 ];
 const analyst: readonly Permission[] = [...viewer, 'models:call', 'documents:read', 'queries:run'];
 const operator: readonly Permission[] = [

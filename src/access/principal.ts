@@ -48,17 +48,34 @@ export interface Principal extends DatabaseScope {
   readonly actsInNamedTenant: boolean;
   /** A service of the platform's own: request limits let it pass, budgets do not (LIM-7). */
   readonly internal: boolean;
+  /** A session that lacks the second factor required of its user: it may enrol or show one, and nothing else. */
+  readonly missingFactor?: 'enrol' | 'show';
   /** Where the key may be used from; absent: from anywhere. */
   readonly addresses?: AddressList;
   /** Which models it may call; absent: all. */
   readonly models?: ModelList;
 }
 
-/** @throws AppError `forbidden`, naming the permission that is missing. */
+/** @throws AppError `forbidden`, naming the permission that is missing; `second_factor_required`. */
 export function requirePermission(principal: Principal, permission: Permission): void {
-  if (!principal.permissions.has(permission)) {
-    throw new AppError('forbidden', `This needs the permission ${permission}, which this key does not have.`);
+  if (!principal.permissions.has(permission)) throw lacking(principal, permission);
+}
+
+/** Why a caller may not do something, and what they can do about it. */
+function lacking({ missingFactor }: Principal, permission: Permission): AppError {
+  if (missingFactor === undefined) {
+    return new AppError(
+      'forbidden',
+      `This needs the permission ${permission}, which this key does not have.`,
+    );
   }
+  const todo =
+    missingFactor === 'enrol'
+      ? 'Set one up: POST /api/v1/auth/totp, or POST /api/v1/auth/passkeys/options.'
+      : 'Show yours: POST /api/v1/auth/second-factor, or POST /api/v1/auth/second-factor/passkey/options.';
+  return new AppError('second_factor_required', `A second factor is required of this account. ${todo}`, {
+    extra: { missing: missingFactor },
+  });
 }
 
 /** Held by those who manage every document of the tenant, and so can read it whatever its readers. */

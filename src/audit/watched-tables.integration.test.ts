@@ -40,6 +40,7 @@ const exempt: Readonly<Record<string, string>> = {
   notification_deliveries: 'attempts, by jobs',
   sign_ins_under_way: 'nobody has signed in yet; how it ends is noted',
   sign_in_tries: 'counters; refused sign-ins are noted',
+  mail_due: 'mail on its way; what it is about, and the links in it, are watched',
   known_networks: 'where users signed in from, which is noted with each sign-in',
   refresh_tokens: 'each follows from the one before; their families are watched',
 };

@@ -48,6 +48,7 @@ export function composeAccess(platform: Platform, { secretBox, audit }: SecretsS
       checkPassword: async ({ network, ...given }) => ({
         userId: (await people.passwordSignIn.checkAll(given, network)).id,
       }),
+      refuseWithoutFactor: (user) => people.policy.refuseTokensWithoutCodes(user),
       countFailedAuthentication,
     },
   );

@@ -1,4 +1,10 @@
-import { type Access, type People, type Principal, refuseForeignAddress } from '../access/index.ts';
+import {
+  type Access,
+  type People,
+  type Principal,
+  refuseForeignAddress,
+  requirePermission,
+} from '../access/index.ts';
 import type { FastifyReply, FastifyRequest } from '../platform/api.ts';
 import { AppError, type ErrorCode } from '../platform/errors.ts';
 import type { RequestLimits } from './request-limits.ts';
@@ -62,12 +68,7 @@ export function authenticationHook(access: Authenticating, limits: RequestLimits
     refuseForeignAddress(caller, request.clientAddress);
     const permit = () => {
       if (declared === undefined || 'public' in declared) return;
-      const { permission } = declared;
-      if (caller.permissions.has(permission)) return;
-      throw new AppError(
-        'forbidden',
-        `This needs the permission ${permission}, which this key does not have.`,
-      );
+      requirePermission(caller, declared.permission);
     };
     // A model call is counted where all else about it is decided.
     if (limited !== undefined && ('exempt' in limited || limited.as === 'call')) return permit();
@@ -102,6 +103,7 @@ const strangersErrors: readonly ErrorCode[] = [
   'unauthenticated',
   'forbidden',
   'tenant_suspended',
+  'second_factor_required',
   'not_found',
 ];
 

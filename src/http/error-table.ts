@@ -41,6 +41,12 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorRow>> = {
     openaiType: 'permission_error',
     anthropicType: 'permission_error',
   },
+  second_factor_required: {
+    status: 403,
+    title: 'A second factor is required',
+    openaiType: 'permission_error',
+    anthropicType: 'permission_error',
+  },
   not_found: {
     status: 404,
     title: 'Not found',
@@ -80,6 +86,12 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorRow>> = {
   no_model_configured: {
     status: 422,
     title: 'No model configured',
+    openaiType: 'invalid_request_error',
+    anthropicType: 'invalid_request_error',
+  },
+  no_mail_configured: {
+    status: 422,
+    title: 'No mail configured',
     openaiType: 'invalid_request_error',
     anthropicType: 'invalid_request_error',
   },

@@ -100,6 +100,7 @@ export async function createHouse(
       checkPassword: async ({ network, ...given }) => ({
         userId: (await people.passwordSignIn.checkAll(given, network)).id,
       }),
+      refuseWithoutFactor: (user) => people.policy.refuseTokensWithoutCodes(user),
       countFailedAuthentication: () => {},
     },
   );

@@ -44,7 +44,10 @@ describe('one-time codes', () => {
     expect(browser.cookies.get('gatehouse')).not.toBe(before);
     expect((await browser.send('GET', 'auth/account')).json.second_factor).toEqual({
       otp: true,
+      passkeys: 0,
       recovery_codes_left: 10,
+      required: false,
+      missing: null,
     });
     expect((await password(email, new Browser(house, '192.0.2.2'))).json.status).toBe('second_factor_needed');
   });

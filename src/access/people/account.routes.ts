@@ -1,29 +1,23 @@
 import { z } from 'zod';
 import { problemResponses, type Routes } from '../../platform/api.ts';
 import { sessionKeyId } from '../sessions/sessions.service.ts';
-import {
-  accountView,
-  codeBody,
-  passwordBody,
-  proofBody,
-  recoveryCodesView,
-  sessionView,
-  totpView,
-} from './people.schema.ts';
+import { accountView, passwordBody, sessionView } from './people.schema.ts';
 import type { PeopleParts } from './people-parts.ts';
 import { showUser } from './users.routes.ts';
 
 const own = { access: { permission: 'account:manage' } } as const;
+/** Also for a session that lacks a second factor. */
+const whoever = { access: { permission: 'account:sign_in' } } as const;
 const tags = ['Account'];
 
 /** What people do with their own account, once they are signed in. */
 export function accountRoutes(parts: PeopleParts): Routes {
-  const { people, sessions, passwordSignIn, secondFactors, browser } = parts;
+  const { people, sessions, passwordSignIn, secondFactors, policy, browser } = parts;
   return (api) => {
     api.get(
       '/auth/account',
       {
-        config: own,
+        config: whoever,
         schema: {
           tags,
           summary: 'Who is signed in, and what they may do',
@@ -36,8 +30,10 @@ export function accountRoutes(parts: PeopleParts): Routes {
           user: showUser(user),
           permissions: [...request.principal.permissions],
           second_factor: {
-            otp: await secondFactors.isOn(user.id),
+            ...(await policy.factorsOf(user.id)),
             recovery_codes_left: await secondFactors.codesLeft(user.id),
+            required: await policy.needs(user),
+            missing: request.principal.missingFactor ?? null,
           },
           csrf_token: browser.csrfTokenOf(request),
         };
@@ -47,7 +43,7 @@ export function accountRoutes(parts: PeopleParts): Routes {
     api.post(
       '/auth/sign-out',
       {
-        config: own,
+        config: whoever,
         schema: {
           tags,
           summary: 'End the session that this request came with',
@@ -56,7 +52,7 @@ export function accountRoutes(parts: PeopleParts): Routes {
       },
       async (request, reply) => {
         const user = await people.self(request.principal);
-        const id = await sessions.currentId(request);
+        const id = await sessions.currentId(request, user.id);
         if (id !== null) await sessions.revoke(scopeOf(user), user.id, id);
         browser.forget(request, reply);
         return reply.code(204).send(null);
@@ -75,7 +71,7 @@ export function accountRoutes(parts: PeopleParts): Routes {
       },
       async (request) => {
         const user = await people.self(request.principal);
-        const current = await sessions.currentId(request);
+        const current = await sessions.currentId(request, user.id);
         const rows = await sessions.list(scopeOf(user), user.id);
         return {
           sessions: rows.map((row) => ({
@@ -83,6 +79,7 @@ export function accountRoutes(parts: PeopleParts): Routes {
             key_id: sessionKeyId(row.id),
             current: row.id === current,
             signed_in_by: row.signed_in_by,
+            second_factor: row.second_factor,
             user_agent: row.user_agent,
             address: row.address,
             created_at: row.created_at.toISOString(),
@@ -124,7 +121,7 @@ export function accountRoutes(parts: PeopleParts): Routes {
       async (request) => {
         const user = await people.self(request.principal);
         return {
-          ended: await sessions.revokeAll(scopeOf(user), user.id, await sessions.currentId(request)),
+          ended: await sessions.revokeAll(scopeOf(user), user.id, await sessions.currentId(request, user.id)),
         };
       },
     );
@@ -135,99 +132,18 @@ export function accountRoutes(parts: PeopleParts): Routes {
         config: own,
         schema: {
           tags,
-          summary: 'Change one’s own password; every other session ends, and this one begins anew',
+          summary: 'Change one’s own password; every other session ends, and this one gets another secret',
           body: passwordBody,
           response: { 204: z.null(), ...problemResponses },
         },
       },
       async (request, reply) => {
-        const user = await people.self(request.principal);
         const { current_password, new_password } = request.body;
-        await passwordSignIn.proveAgain(user, current_password, request.clientNetwork);
-        const hadSession = (await sessions.currentId(request)) !== null;
-        await people.setPassword(user, new_password);
-        if (hadSession) await browser.signIn(request, reply, user, 'password');
+        await browser.changing(request, reply, async (user, keep) => {
+          await passwordSignIn.proveAgain(user, current_password, request.clientNetwork);
+          await people.setPassword(user, new_password, keep);
+        });
         return reply.code(204).send(null);
-      },
-    );
-
-    api.post(
-      '/auth/totp',
-      {
-        config: own,
-        schema: {
-          tags,
-          summary: 'Begin to set up one-time codes; they count once the first is confirmed',
-          body: proofBody,
-          response: { 200: totpView, ...problemResponses },
-        },
-      },
-      async (request, reply) => {
-        const user = await people.self(request.principal);
-        await passwordSignIn.proveAgain(user, request.body.password, request.clientNetwork);
-        reply.header('cache-control', 'no-store');
-        return secondFactors.begin(user);
-      },
-    );
-
-    api.post(
-      '/auth/totp/confirm',
-      {
-        config: own,
-        schema: {
-          tags,
-          summary: 'Turn one-time codes on with the first of them; other sessions end',
-          body: z.object({ otp: z.string().max(20) }),
-          response: { 200: recoveryCodesView, ...problemResponses },
-        },
-      },
-      async (request, reply) => {
-        const user = await people.self(request.principal);
-        const codes = await secondFactors.confirm(user, request.body.otp);
-        await sessions.revokeAll(scopeOf(user), user.id, await sessions.currentId(request));
-        await browser.renew(request, reply);
-        reply.header('cache-control', 'no-store');
-        return { recovery_codes: codes };
-      },
-    );
-
-    api.post(
-      '/auth/totp/remove',
-      {
-        config: own,
-        schema: {
-          tags,
-          summary: 'Turn one-time codes off; needs one',
-          body: codeBody,
-          response: { 204: z.null(), ...problemResponses },
-        },
-      },
-      async (request, reply) => {
-        const user = await people.self(request.principal);
-        const { otp, recovery_code } = request.body;
-        await secondFactors.remove(user, { otp, recoveryCode: recovery_code });
-        await browser.renew(request, reply);
-        return reply.code(204).send(null);
-      },
-    );
-
-    api.post(
-      '/auth/recovery-codes',
-      {
-        config: own,
-        schema: {
-          tags,
-          summary: 'New recovery codes in place of the old ones; needs a one-time code',
-          body: codeBody,
-          response: { 200: recoveryCodesView, ...problemResponses },
-        },
-      },
-      async (request, reply) => {
-        const user = await people.self(request.principal);
-        const { otp, recovery_code } = request.body;
-        const codes = await secondFactors.renewCodes(user, { otp, recoveryCode: recovery_code });
-        reply.header('cache-control', 'no-store');
-        return { recovery_codes: codes };
       },
     );
   };

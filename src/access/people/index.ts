@@ -5,6 +5,7 @@ import type { NewId } from '../../platform/ids.ts';
 import type { Log } from '../../platform/log.ts';
 import type { Random } from '../../platform/random.ts';
 import type { Secrets } from '../../platform/secret-box.ts';
+import { createGivenSecrets, type SecretReferences } from '../../platform/secret-references/index.ts';
 import type { Access } from '../access.service.ts';
 import { createSessions } from '../sessions/sessions.service.ts';
 import { createSessionsStore } from '../sessions/sessions.store.ts';
@@ -18,6 +19,10 @@ import { createIssuers } from './issuers/issuers.service.ts';
 import { createIssuersStore } from './issuers/issuers.store.ts';
 import { createOpenIdIssuers } from './issuers/openid-issuer.ts';
 import { createVouchedPeople } from './issuers/vouched-person.ts';
+import { mailRoutes } from './mail/mail.routes.ts';
+import { createMailDueStore } from './mail/mail-due.store.ts';
+import type { MailSender } from './mail/mail-message.ts';
+import { createMailing } from './mail/mailing.ts';
 import type { NoteSignIn } from './note-sign-in.ts';
 import { passkeysRoutes } from './passkeys.routes.ts';
 import { createPasskeysStore } from './passkeys.store.ts';
@@ -27,9 +32,13 @@ import { createPasswordPolicy } from './password-policy.ts';
 import { createPasswordSignIn } from './password-sign-in.ts';
 import { createPeopleService } from './people.service.ts';
 import { createPeopleStore } from './people.store.ts';
+import { secondFactorsRoutes } from './second-factors.routes.ts';
 import { createSecondFactorsStore } from './second-factors.store.ts';
 import { createSecondFactors } from './second-factors.ts';
 import { signInRoutes } from './sign-in.routes.ts';
+import { signInPolicyRoutes } from './sign-in-policy.routes.ts';
+import { createSignInPolicyStore } from './sign-in-policy.store.ts';
+import { createSignInPolicy } from './sign-in-policy.ts';
 import { createSignInTries } from './sign-in-tries.ts';
 import { createTriesStore } from './tries.store.ts';
 import { usersRoutes } from './users.routes.ts';
@@ -37,13 +46,17 @@ import { createWaitingSignIns } from './waiting-sign-ins.ts';
 
 export interface CreatePeopleDependencies {
   readonly database: Database;
-  readonly access: Pick<Access, 'tenant' | 'role' | 'admit'>;
+  readonly access: Pick<Access, 'tenant' | 'role' | 'roleOf' | 'admit'>;
   readonly secretBox: Secrets;
+  /** Absent: only secrets themselves are taken. */
+  readonly references?: SecretReferences;
   readonly note: NoteSignIn;
   readonly countFailedAuthentication: () => void;
   readonly subscribe: (onChange: (change: string) => void, onGap: () => void) => void;
   /** Which addresses issuers may have. */
   readonly issuerAddresses: AddressCheck;
+  /** What brings mail to people, and where their pages are; without a sender, links are handed over. */
+  readonly mail?: { readonly sender: MailSender | null; readonly pages: string | null };
   /** Where browsers reach this server; null when it was not configured. */
   readonly publicUrl: string | null;
   readonly clock: Clock;
@@ -86,11 +99,41 @@ export function createPeople(deps: CreatePeopleDependencies) {
     newId,
     random,
   });
+  const policy = createSignInPolicy({
+    store: createSignInPolicyStore(database),
+    roleOf: access.roleOf,
+    changed: sessions.policyChanged,
+    clock,
+    newId,
+  });
+  const mailing = createMailing({
+    store: createMailDueStore(database),
+    users: store,
+    tries,
+    tenant,
+    sender: deps.mail?.sender ?? null,
+    pages: deps.mail?.pages ?? null,
+    clock,
+    newId,
+    random,
+    log,
+  });
+  const people = createPeopleService({
+    store,
+    hasher,
+    policy: createPasswordPolicy(),
+    mailing,
+    role,
+    userChanged: sessions.userChanged,
+    clock,
+    newId,
+    random,
+  });
   const issuerFetch = createIssuerFetch(deps.issuerAddresses);
   const issuersStore = createIssuersStore(database);
   const issuers = createIssuers({
     store: issuersStore,
-    secretBox: deps.secretBox,
+    secrets: createGivenSecrets(deps.secretBox, deps.references),
     check: deps.issuerAddresses,
     tenant,
     role,
@@ -128,21 +171,16 @@ export function createPeople(deps: CreatePeopleDependencies) {
     }),
     publicUrl,
     secondFactors,
-    people: createPeopleService({
-      store,
-      hasher,
-      policy: createPasswordPolicy(),
-      role,
-      userChanged: sessions.userChanged,
-      clock,
-      newId,
-      random,
-    }),
+    people,
+    policy,
+    mailing,
+    tries,
     passwordSignIn: createPasswordSignIn({
       store,
       hasher,
       tries,
       secondFactors,
+      policy,
       tenant,
       note,
       countFailedAuthentication,
@@ -151,11 +189,12 @@ export function createPeople(deps: CreatePeopleDependencies) {
       store: factorsStore,
       users: store,
       secondFactors,
+      policy,
       note,
       clock,
       random,
     }),
-    browser: createBrowserSignIn({ sessions, note, publicUrl }),
+    browser: createBrowserSignIn({ sessions, self: people.self, policy, note, publicUrl }),
   };
 
   const stopping = new AbortController();
@@ -167,6 +206,7 @@ export function createPeople(deps: CreatePeopleDependencies) {
 
     async start(): Promise<void> {
       await sessions.start();
+      mailing.start();
       sweeper = (async () => {
         while (!stopping.signal.aborted) {
           await clock.sleep(sweepIntervalMs, stopping.signal).catch(() => {});
@@ -180,7 +220,7 @@ export function createPeople(deps: CreatePeopleDependencies) {
     },
     async stop(): Promise<void> {
       stopping.abort();
-      await Promise.all([sessions.stop(), sweeper, issuerFetch.stop()]);
+      await Promise.all([sessions.stop(), mailing.stop(), sweeper, issuerFetch.stop()]);
     },
   };
 }
@@ -191,6 +231,9 @@ export function peopleRoutes(people: People): Routes {
   return (api) => {
     signInRoutes(people)(api);
     accountRoutes(people)(api);
+    secondFactorsRoutes(people)(api);
+    signInPolicyRoutes(people)(api);
+    mailRoutes(people)(api);
     usersRoutes(people)(api);
     issuersRoutes(people)(api);
     passkeysRoutes(people)(api);

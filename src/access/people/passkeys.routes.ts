@@ -8,6 +8,10 @@ import type { PeopleParts } from './people-parts.ts';
 type PasskeyRow = Awaited<ReturnType<Passkeys['list']>>[number];
 
 const own = { access: { permission: 'account:manage' } } as const;
+/** Also for a session whose user must set a second factor up before anything else. */
+const enrolling = { access: { permission: 'account:enrol' } } as const;
+/** Also for a session that lacks a second factor. */
+const whoever = { access: { permission: 'account:sign_in' } } as const;
 const noCredential = { access: { public: 'Whoever signs in has no credential yet.' } } as const;
 const tags = ['Passkeys'];
 
@@ -52,7 +56,7 @@ const passkeyView = z.object({
 
 /** Passkeys: setting them up, and signing in with one. */
 export function passkeysRoutes(parts: PeopleParts & { readonly passkeys: Passkeys }): Routes {
-  const { people, passkeys, passwordSignIn, waitingSignIns, browser, publicUrl } = parts;
+  const { people, passkeys, passwordSignIn, waitingSignIns, policy, browser, publicUrl } = parts;
   return (api) => {
     api.get(
       '/auth/passkeys',
@@ -72,7 +76,7 @@ export function passkeysRoutes(parts: PeopleParts & { readonly passkeys: Passkey
     api.post(
       '/auth/passkeys/options',
       {
-        config: own,
+        config: enrolling,
         schema: {
           tags,
           summary: 'Begin to register a passkey',
@@ -91,10 +95,10 @@ export function passkeysRoutes(parts: PeopleParts & { readonly passkeys: Passkey
     api.post(
       '/auth/passkeys',
       {
-        config: own,
+        config: enrolling,
         schema: {
           tags,
-          summary: 'Register a passkey with what the browser answered',
+          summary: 'Register a passkey with what the browser answered; other sessions end',
           body: z.object({
             ceremony: secretText,
             name: z.string().trim().min(1).max(200),
@@ -104,12 +108,16 @@ export function passkeysRoutes(parts: PeopleParts & { readonly passkeys: Passkey
         },
       },
       async (request, reply) => {
-        const user = await people.self(request.principal);
         const { ceremony, name, response: given } = request.body;
         const { transports, ...answer } = given.response;
         const response = { ...given, response: transports ? { ...answer, transports } : answer };
-        const row = await passkeys.register(user, originOf(request, publicUrl), { ceremony, name, response });
-        await browser.renew(request, reply);
+        const answered = { ceremony, name, response };
+        const row = await browser.changing(
+          request,
+          reply,
+          (user, keep) => passkeys.register(user, originOf(request, publicUrl), answered, keep),
+          'shown',
+        );
         return reply.code(201).send(show(row));
       },
     );
@@ -120,13 +128,17 @@ export function passkeysRoutes(parts: PeopleParts & { readonly passkeys: Passkey
         config: own,
         schema: {
           tags,
-          summary: 'Remove one of one’s own passkeys',
+          summary: 'Remove one of one’s own passkeys; other sessions end',
           params: z.object({ id: z.string().max(100) }),
           response: { 204: z.null(), ...problemResponses },
         },
       },
       async (request, reply) => {
-        await passkeys.remove(await people.self(request.principal), request.params.id);
+        const { id } = request.params;
+        await browser.changing(request, reply, async (user, keep) => {
+          await policy.refuseRemovingLast(user, 'passkey');
+          await passkeys.remove(user, id, keep);
+        });
         return reply.code(204).send(null);
       },
     );
@@ -165,16 +177,69 @@ export function passkeysRoutes(parts: PeopleParts & { readonly passkeys: Passkey
       },
       async (request, reply) => {
         browser.refuseOtherSites(request);
-        const { ceremony, sign_in, response: given } = request.body;
-        const { userHandle, ...answer } = given.response;
-        const response = { ...given, response: userHandle ? { ...answer, userHandle } : answer };
+        const { sign_in } = request.body;
         const after = sign_in === undefined ? null : await waitingSignIns.attempt(sign_in);
-        const user = await passkeys.finishSignIn(after, originOf(request, publicUrl), { ceremony, response });
+        const user = await passkeys.finishSignIn(
+          after,
+          originOf(request, publicUrl),
+          answeredWith(request.body),
+        );
         if (sign_in !== undefined) await waitingSignIns.end(sign_in);
-        return browser.signIn(request, reply, user, after === null ? 'passkey' : 'password+passkey');
+        // Alone, it was the device that checked its user: something they have, and something they know or are.
+        const by = after === null ? 'passkey' : 'password+passkey';
+        return browser.signIn(request, reply, user, { by, secondFactor: true });
+      },
+    );
+
+    api.post(
+      '/auth/second-factor/passkey/options',
+      {
+        config: whoever,
+        schema: {
+          tags,
+          summary: 'Begin to show a passkey, where the session lacks a second factor',
+          response: { 200: optionsView, ...problemResponses },
+        },
+      },
+      async (request) => {
+        const user = await people.self(request.principal);
+        const { ceremony, options } = await passkeys.beginSignIn(user, originOf(request, publicUrl));
+        return { ceremony, options: { ...options } };
+      },
+    );
+
+    api.post(
+      '/auth/second-factor/passkey',
+      {
+        config: whoever,
+        schema: {
+          tags,
+          summary: 'Show a passkey, where the session lacks a second factor; the session gets another secret',
+          body: z.object({ ceremony: secretText, response: assertion }),
+          response: { 204: z.null(), ...problemResponses },
+        },
+      },
+      async (request, reply) => {
+        const answered = answeredWith(request.body);
+        await browser.showing(request, reply, (user) =>
+          passkeys.finishSignIn(user, originOf(request, publicUrl), answered),
+        );
+        return reply.code(204).send(null);
       },
     );
   };
+}
+
+/** Without what was not sent: the library tells absent from undefined. */
+function answeredWith({
+  ceremony,
+  response: given,
+}: {
+  ceremony: string;
+  response: z.infer<typeof assertion>;
+}) {
+  const { userHandle, ...answer } = given.response;
+  return { ceremony, response: { ...given, response: userHandle ? { ...answer, userHandle } : answer } };
 }
 
 function show({ id, name, created_at, last_used_at }: PasskeyRow) {

@@ -1,5 +1,6 @@
 import type { Selectable } from 'kysely';
 import type { Database, DatabaseScope } from '../../platform/database/database.ts';
+import { endAccess } from './end-access.ts';
 import type { PeopleTables } from './people-tables.ts';
 
 export type PasskeyRow = Selectable<PeopleTables['passkeys']>;
@@ -25,27 +26,37 @@ export function createPasskeysStore(database: Database) {
         .where('credential_id', '=', credentialId)
         .executeTakeFirst(),
 
-    /** @returns false when the credential is somebody's already. */
-    insert: (scope: DatabaseScope, row: PasskeyRow): Promise<boolean> =>
+    /** @param keep the session that goes on. @returns false when the credential is somebody's already. */
+    insert: (scope: DatabaseScope, row: PasskeyRow, keep: string | null): Promise<boolean> =>
       database.inTenant(scope, async (tx) => {
-        const result = await tx
-          .withTables<PeopleTables>()
+        const people = tx.withTables<PeopleTables>();
+        const result = await people
           .insertInto('passkeys')
           .values(row)
           .onConflict((conflict) => conflict.doNothing())
           .executeTakeFirst();
-        return (result.numInsertedOrUpdatedRows ?? 0n) > 0n;
+        if ((result.numInsertedOrUpdatedRows ?? 0n) === 0n) return false;
+        await endAccess(people, row.user_id, keep, row.created_at);
+        return true;
       }),
 
-    remove: (scope: DatabaseScope, userId: string, id: string): Promise<boolean> =>
+    remove: (
+      scope: DatabaseScope,
+      userId: string,
+      id: string,
+      keep: string | null,
+      now: Date,
+    ): Promise<boolean> =>
       database.inTenant(scope, async (tx) => {
-        const result = await tx
-          .withTables<PeopleTables>()
+        const people = tx.withTables<PeopleTables>();
+        const result = await people
           .deleteFrom('passkeys')
           .where('user_id', '=', userId)
           .where('id', '=', id)
           .executeTakeFirst();
-        return result.numDeletedRows > 0n;
+        if (result.numDeletedRows === 0n) return false;
+        await endAccess(people, userId, keep, now);
+        return true;
       }),
 
     /** Moves the counter on. @returns false when it would not go forward; those that do not count stay at zero. */

@@ -120,6 +120,7 @@ export function createPasskeys(deps: PasskeysDependencies) {
         readonly name: string;
         readonly response: RegistrationResponseJSON;
       },
+      keep: string | null,
     ): Promise<PasskeyRow> {
       const state = await taken(registering, given.ceremony);
       if (state.userId !== user.id) throw refused();
@@ -145,16 +146,17 @@ export function createPasskeys(deps: PasskeysDependencies) {
         created_at: clock.now(),
         last_used_at: null,
       };
-      if (!(await store.insert({ tenantId: user.tenant_id, readerTokens: [] }, row))) {
+      if (!(await store.insert({ tenantId: user.tenant_id, readerTokens: [] }, row, keep))) {
         throw new AppError('conflict', 'This passkey is registered already.');
       }
       return row;
     },
 
     /** @throws AppError `not_found`. */
-    async remove(user: UserRow, id: string): Promise<void> {
+    async remove(user: UserRow, id: string, keep: string | null): Promise<void> {
       const scope = { tenantId: user.tenant_id, readerTokens: [] };
-      if (!isUuid(id) || !(await store.remove(scope, user.id, id))) throw notFound('passkey');
+      if (!isUuid(id) || !(await store.remove(scope, user.id, id, keep, clock.now())))
+        throw notFound('passkey');
     },
 
     /** @param user who has shown the password already; null: the passkey alone is to tell who it is. */

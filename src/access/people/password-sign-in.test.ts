@@ -17,6 +17,7 @@ const user = (email: string, change: Partial<UserRow> = {}): UserRow => ({
   attributes: {},
   password_hash: null,
   disabled_at: null,
+  email_verified_at: null,
   created_at: now,
   updated_at: now,
   ...change,
@@ -52,7 +53,12 @@ describe('a refused sign-in', () => {
           return async () => void passed++;
         },
       },
-      secondFactors: { isOn: async () => false, check: async () => {} },
+      secondFactors: { check: async () => {} },
+      policy: {
+        factorsOf: async () => ({ otp: false, passkeys: 0 }),
+        needs: async () => false,
+        refuseTokensWithoutCodes: async () => {},
+      },
       tenant: (id) => (id === 'acme' ? ({ id } as TenantFacts) : undefined),
       note: async () => void steps.push('note'),
       countFailedAuthentication: () => {},

@@ -4,13 +4,15 @@ import type { NoteSignIn } from './note-sign-in.ts';
 import type { PasswordHasher } from './password-hash.ts';
 import type { PeopleStore, UserRow } from './people.store.ts';
 import type { CodeGiven, SecondFactors } from './second-factors.ts';
+import type { SignInPolicy } from './sign-in-policy.ts';
 import type { SignInTries } from './sign-in-tries.ts';
 
 export interface PasswordSignInDependencies {
   readonly store: Pick<PeopleStore, 'userByEmail'>;
   readonly hasher: Pick<PasswordHasher, 'verify'>;
   readonly tries: Pick<SignInTries, 'ofPassword'>;
-  readonly secondFactors: Pick<SecondFactors, 'isOn' | 'check'>;
+  readonly secondFactors: Pick<SecondFactors, 'check'>;
+  readonly policy: Pick<SignInPolicy, 'needs' | 'factorsOf' | 'refuseTokensWithoutCodes'>;
   readonly tenant: (id: string) => TenantFacts | undefined;
   readonly note: NoteSignIn;
   readonly countFailedAuthentication: () => void;
@@ -19,6 +21,14 @@ export interface PasswordSignInDependencies {
 export interface Credentials extends CodeGiven {
   readonly email: string;
   readonly password: string;
+}
+
+export interface PasswordShown {
+  readonly user: UserRow;
+  /** Whether a second factor has still to be shown. */
+  readonly factorNeeded: boolean;
+  /** Whether a right code came with the password. */
+  readonly codeShown: boolean;
 }
 
 export type PasswordSignIn = ReturnType<typeof createPasswordSignIn>;
@@ -45,26 +55,37 @@ export function createPasswordSignIn(deps: PasswordSignInDependencies) {
   return {
     /**
      * @param network the caller's, as limits know it.
-     * @returns the user, and whether a code has still to be shown because none was.
+     * @returns the user, and whether a second factor has still to be shown because none was. Codes are asked for whenever
+     *   they are on, and a passkey in their place where a second factor is required and there are none.
      * @throws AppError `unauthenticated`, the same for an address that nobody has, a wrong password, a closed account and
      *   one without a password; `rate_limited` after too many tries, whether or not there is such an account;
      *   `overloaded`.
      */
-    async check(given: Credentials, network: string): Promise<{ user: UserRow; codeNeeded: boolean }> {
+    async check(given: Credentials, network: string): Promise<PasswordShown> {
       const user = await byPassword(given, network);
-      if (!(await deps.secondFactors.isOn(user.id))) return { user, codeNeeded: false };
-      if (given.otp === undefined && given.recoveryCode === undefined) return { user, codeNeeded: true };
+      const { otp, passkeys } = await deps.policy.factorsOf(user.id);
+      if (!otp) {
+        // A code of one who has none says nothing.
+        const factorNeeded = passkeys > 0 && (await deps.policy.needs(user));
+        return { user, factorNeeded, codeShown: false };
+      }
+      if (given.otp === undefined && given.recoveryCode === undefined)
+        return { user, factorNeeded: true, codeShown: false };
       await deps.secondFactors.check(user, given).catch(async (error) => {
         await deps.note(user.tenant_id, 'sign_in.refused', user.id, { by: 'code' });
         throw error;
       });
-      return { user, codeNeeded: false };
+      return { user, factorNeeded: false, codeShown: true };
     },
 
-    /** The same for those who cannot be asked a second time. @throws AppError also when a code is missing. */
+    /**
+     * The same for those who cannot be asked a second time.
+     * @throws AppError also when a code is missing; `second_factor_required` for whoever needs codes and has none.
+     */
     async checkAll(given: Credentials, network: string): Promise<UserRow> {
-      const { user, codeNeeded } = await this.check(given, network);
-      if (!codeNeeded) return user;
+      const { user, factorNeeded } = await this.check(given, network);
+      await deps.policy.refuseTokensWithoutCodes(user);
+      if (!factorNeeded) return user;
       throw new AppError(
         'unauthenticated',
         'This account needs a one-time code, too. Send "otp" or "recovery_code" with the password.',

@@ -1,8 +1,9 @@
 import type { ColumnType } from 'kysely';
+import type { MfaRequirement } from './mfa-rule.ts';
 
 type Json<T> = ColumnType<T, string, string>;
 
-/** The tables of people and their sign-ins (migration 0018), as queries see them. */
+/** The tables of people and their sign-ins (migrations 0018 and 0025), as queries see them. */
 export type PeopleTables = {
   users: {
     id: string;
@@ -14,6 +15,7 @@ export type PeopleTables = {
     attributes: Json<Record<string, unknown>>;
     password_hash: string | null;
     disabled_at: Date | null;
+    email_verified_at: ColumnType<Date | null, Date | null | undefined, Date | null>;
     created_at: Date;
     updated_at: Date;
   };
@@ -26,6 +28,7 @@ export type PeopleTables = {
     attributes: Json<Record<string, unknown>>;
     token_hash: Buffer;
     invited_by: string;
+    mailed_at: ColumnType<Date | null, Date | null | undefined, Date | null>;
     created_at: Date;
     expires_at: Date;
   };
@@ -34,8 +37,36 @@ export type PeopleTables = {
     tenant_id: string;
     user_id: string;
     token_hash: Buffer;
+    /** Null: an administrator hands it over. */
+    mailed_at: Date | null;
     created_at: Date;
     expires_at: Date;
+  };
+  email_verifications: {
+    id: string;
+    tenant_id: string;
+    user_id: string;
+    token_hash: Buffer;
+    created_at: Date;
+    expires_at: Date;
+  };
+  mail_due: {
+    id: string;
+    tenant_id: string | null;
+    kind: 'invitation' | 'password_reset' | 'email_verification';
+    subject_id: string | null;
+    email: string;
+    attempts: number;
+    created_at: Date;
+    due_at: Date;
+    expires_at: Date;
+  };
+  sign_in_policies: {
+    id: string;
+    tenant_id: string | null;
+    require_mfa: MfaRequirement;
+    owners_require_mfa: boolean;
+    updated_at: Date;
   };
   sessions: {
     id: string;
@@ -43,6 +74,8 @@ export type PeopleTables = {
     user_id: string;
     token_hash: Buffer;
     signed_in_by: string;
+    /** Whether this very sign-in showed two factors. */
+    second_factor: boolean;
     user_agent: string | null;
     address: string | null;
     created_at: Date;
@@ -85,8 +118,12 @@ export type PeopleTables = {
     issuer: string;
     client_id: string;
     sealed_client_secret: string | null;
+    /** Where it is kept, when it is not kept here. */
+    client_secret_reference: string | null;
     domains: string[];
     trust_email: boolean;
+    trust_mfa: boolean;
+    mfa_acr_values: string[];
     create_users: boolean;
     default_role: string;
     default_tenant_id: string | null;

@@ -3,10 +3,12 @@ import { AppError, notFound } from '../../platform/errors.ts';
 import { isUuid, type NewId } from '../../platform/ids.ts';
 import type { Page, PageCursor } from '../../platform/page.ts';
 import type { Random } from '../../platform/random.ts';
+import { refuseAttributesBeyond } from '../attributes/attributes.ts';
 import type { Principal } from '../principal.ts';
 import { refuseGrantBeyond } from '../roles/delegation.ts';
 import type { RoleFacts } from '../roles/role-facts.ts';
 import { unknownRole } from '../roles/roles.store.ts';
+import type { Mailing } from './mail/mailing.ts';
 import { hashToken, isTokenShaped, newToken } from './one-time-token.ts';
 import type { PasswordHasher } from './password-hash.ts';
 import type { PasswordPolicy } from './password-policy.ts';
@@ -16,6 +18,7 @@ export interface PeopleDependencies {
   readonly store: PeopleStore;
   readonly hasher: Pick<PasswordHasher, 'hash'>;
   readonly policy: PasswordPolicy;
+  readonly mailing: Pick<Mailing, 'ofInvitation' | 'wake'>;
   /** What a role means in a tenant; undefined when there is none of that name. */
   readonly role: (tenantId: string, name: string) => RoleFacts | undefined;
   /** A user's sessions, as far as this instance knows them, are to be looked at again. */
@@ -73,6 +76,7 @@ export function createPeopleService(deps: PeopleDependencies) {
       const user = await found(principal, id);
       // Whoever sets somebody's credentials can be them, and read what their groups read.
       refuseBeyond(principal, user.role, user.groups);
+      refuseAttributesBeyond(await store.boundingAttributes(principal), user.attributes);
       return user;
     },
     users: (principal: Principal, page: Page<PageCursor>) => store.users(principal, page.limit, page.after),
@@ -91,13 +95,16 @@ export function createPeopleService(deps: PeopleDependencies) {
 
     /**
      * Somebody is to become a user. Nobody is told whether the address has a user in another tenant.
-     * @returns the secret for the link, which nothing shows again. @throws AppError `forbidden`.
+     * @param given `mail`: whether the invitation is to be mailed, where mail is sent at all.
+     * @returns the secret for the link, which nothing shows again; null when it is mailed, so that whoever accepts it has
+     *   shown that the address is theirs. @throws AppError `forbidden`.
      */
     async invite(
       principal: Principal,
-      given: Granted & { readonly email: string },
-    ): Promise<{ row: InvitationRow; token: string }> {
+      given: Granted & { readonly email: string; readonly mail: boolean },
+    ): Promise<{ row: InvitationRow; token: string | null }> {
       refuseBeyond(principal, given.role, given.groups);
+      refuseAttributesBeyond(await store.boundingAttributes(principal), given.attributes);
       const now = clock.now();
       const { token, hash } = newToken(deps.random);
       const row: InvitationRow = {
@@ -109,11 +116,15 @@ export function createPeopleService(deps: PeopleDependencies) {
         attributes: given.attributes,
         token_hash: hash,
         invited_by: makerOf(principal),
+        mailed_at: null,
         created_at: now,
         expires_at: new Date(now.getTime() + invitationMs),
       };
-      await store.invite(principal, row);
-      return { row, token };
+      const due = given.mail ? deps.mailing.ofInvitation(row) : null;
+      await store.invite(principal, row, due);
+      if (due === null) return { row, token };
+      deps.mailing.wake();
+      return { row, token: null };
     },
     invitations: (principal: Principal, page: Page<PageCursor>) =>
       store.invitations(principal, page.limit, page.after),
@@ -139,6 +150,7 @@ export function createPeopleService(deps: PeopleDependencies) {
         attributes,
         password_hash: await hashNew(password, email, name),
         disabled_at: null,
+        email_verified_at: invitation.mailed_at === null ? null : now,
         created_at: now,
         updated_at: now,
       };
@@ -160,6 +172,10 @@ export function createPeopleService(deps: PeopleDependencies) {
     ): Promise<UserRow> {
       await found(principal, id);
       const now = clock.now();
+      const held = await store.boundingAttributes(principal);
+      // Under another role, or in another group, what is said of somebody may open other documents.
+      const opens =
+        change.role !== undefined || change.groups !== undefined || change.attributes !== undefined;
       const done = await store
         .changeUser(principal, id, now, (row) => {
           refuseBeyond(principal, row.role, []);
@@ -168,6 +184,7 @@ export function createPeopleService(deps: PeopleDependencies) {
             change.role ?? row.role,
             (change.groups ?? []).filter((group) => !row.groups.includes(group)),
           );
+          if (opens) refuseAttributesBeyond(held, change.attributes ?? row.attributes);
           return {
             ...(change.name !== undefined && { name: change.name }),
             role: change.role ?? row.role,
@@ -198,7 +215,7 @@ export function createPeopleService(deps: PeopleDependencies) {
     },
 
     /**
-     * A link that sets a new password, for an administrator to hand over: this server sends no mail.
+     * A link that sets a new password, for an administrator to hand over.
      * @throws AppError `not_found`, `forbidden`.
      */
     async resetLink(principal: Principal, id: string): Promise<{ token: string; expiresAt: Date }> {
@@ -211,14 +228,15 @@ export function createPeopleService(deps: PeopleDependencies) {
         tenant_id: principal.tenantId,
         user_id: id,
         token_hash: hash,
+        mailed_at: null,
         created_at: now,
         expires_at: expiresAt,
       });
       return { token, expiresAt };
     },
 
-    /** Uses a reset link; every session of the user ends. @throws AppError `invalid`. */
-    async resetPassword(token: string, password: string): Promise<void> {
+    /** Uses a reset link; every session of the user ends. @returns whose it was. @throws AppError `invalid`. */
+    async resetPassword(token: string, password: string): Promise<UserRow> {
       const now = clock.now();
       const hash = hashToken(token);
       const user = isTokenShaped(token) ? await store.userOfReset(hash, now) : undefined;
@@ -226,11 +244,15 @@ export function createPeopleService(deps: PeopleDependencies) {
       const passwordHash = await hashNew(password, user.email, user.name);
       if (!(await store.resetPassword(hash, passwordHash, now))) throw deadLink('reset');
       deps.userChanged(user.id);
+      return user;
     },
 
-    /** Sets a password whose owner has shown the one before. Every session ends. @throws AppError `invalid`. */
-    async setPassword(user: UserRow, password: string): Promise<void> {
-      await store.setPassword(user.id, await hashNew(password, user.email, user.name), clock.now());
+    /**
+     * Sets a password whose owner has shown the one before. Every session ends, but for one. @throws AppError `invalid`.
+     */
+    async setPassword(user: UserRow, password: string, keep: string | null): Promise<void> {
+      const passwordHash = await hashNew(password, user.email, user.name);
+      await store.setPassword(user.id, passwordHash, keep, clock.now());
       deps.userChanged(user.id);
     },
   };

@@ -1,7 +1,11 @@
 import { type Kysely, type Selectable, sql } from 'kysely';
 import type { Database, DatabaseScope, Tx } from '../../platform/database/database.ts';
 import type { PageCursor } from '../../platform/page.ts';
+import { boundingAttributes } from '../attributes/attributes.ts';
+import type { Principal } from '../principal.ts';
 import { refuseUnknownRole } from '../roles/roles.store.ts';
+import { endAccess } from './end-access.ts';
+import type { DueMail } from './mail/mail-due.store.ts';
 import type { PeopleTables } from './people-tables.ts';
 
 export type UserRow = Selectable<PeopleTables['users']>;
@@ -27,6 +31,8 @@ export function createPeopleStore(database: Database) {
       : sql<boolean>`(created_at, id) < (${after.createdAt}, ${after.id}::uuid)`;
 
   return {
+    boundingAttributes: (principal: Principal) => boundingAttributes(database, principal),
+
     userByEmail: (email: string): Promise<UserRow | undefined> =>
       platform
         .selectFrom('users')
@@ -74,8 +80,7 @@ export function createPeopleStore(database: Database) {
           .returningAll()
           .executeTakeFirstOrThrow()
           .catch(refuseUnknownRole(change.role ?? row.role));
-        const loses = after.role !== row.role || (after.disabled_at !== null && row.disabled_at === null);
-        if (loses) await endAccess(tx, id, now);
+        if (decidesRights(row, after)) await endAccess(tx, id, null, now);
         return { before: row, after };
       }),
 
@@ -93,8 +98,8 @@ export function createPeopleStore(database: Database) {
         return row;
       }),
 
-    /** Sets the password and ends every session and sign-in token of the user. */
-    setPassword: (userId: string, passwordHash: string, now: Date): Promise<void> =>
+    /** Sets the password and ends every session and sign-in token of the user, but for one session. */
+    setPassword: (userId: string, passwordHash: string, keep: string | null, now: Date): Promise<void> =>
       platform.transaction().execute(async (tx) => {
         await tx
           .updateTable('users')
@@ -102,17 +107,21 @@ export function createPeopleStore(database: Database) {
           .where('id', '=', userId)
           .execute();
         await tx.deleteFrom('password_resets').where('user_id', '=', userId).execute();
-        await endAccess(tx, userId, now);
+        await endAccess(tx, userId, keep, now);
       }),
 
-    /** An invitation of the same address in the same tenant takes the place of the one before. */
-    invite: (scope: DatabaseScope, row: InvitationRow): Promise<void> =>
+    /**
+     * An invitation of the same address in the same tenant takes the place of the one before.
+     * @param due the mail that brings it; null when it is handed over.
+     */
+    invite: (scope: DatabaseScope, row: InvitationRow, due: DueMail | null): Promise<void> =>
       inTenant(scope, async (tx) => {
         await tx.deleteFrom('invitations').where(sql<boolean>`lower(email) = lower(${row.email})`).execute();
         await tx
           .insertInto('invitations')
           .values({ ...row, attributes: JSON.stringify(row.attributes) })
           .execute();
+        if (due) await tx.insertInto('mail_due').values(due).execute();
       }),
 
     invitations: (scope: DatabaseScope, limit: number, after: PageCursor | null): Promise<InvitationRow[]> =>
@@ -166,6 +175,7 @@ export function createPeopleStore(database: Database) {
         tenant_id: string;
         user_id: string;
         token_hash: Buffer;
+        mailed_at: Date | null;
         created_at: Date;
         expires_at: Date;
       },
@@ -191,20 +201,22 @@ export function createPeopleStore(database: Database) {
           .deleteFrom('password_resets')
           .where('token_hash', '=', tokenHash)
           .where('expires_at', '>', now)
-          .returning('user_id')
+          .returning(['user_id', 'mailed_at'])
           .executeTakeFirst();
         if (!taken) return false;
+        // Whoever has a link that was mailed reads what comes to the address.
+        const verified = taken.mailed_at === null ? {} : { email_verified_at: now };
         await tx
           .updateTable('users')
-          .set({ password_hash: passwordHash, updated_at: now })
+          .set({ password_hash: passwordHash, updated_at: now, ...verified })
           .where('id', '=', taken.user_id)
           .execute();
-        await endAccess(tx, taken.user_id, now);
+        await endAccess(tx, taken.user_id, null, now);
         return true;
       }),
 
     removeExpired: async (now: Date, batch: number): Promise<void> => {
-      for (const table of ['invitations', 'password_resets'] as const) {
+      for (const table of ['invitations', 'password_resets', 'email_verifications', 'mail_due'] as const) {
         await sql`delete from ${sql.table(table)} where id in
           (select id from ${sql.table(table)} where expires_at < ${now} limit ${batch})`.execute(platform);
       }
@@ -212,20 +224,15 @@ export function createPeopleStore(database: Database) {
   };
 }
 
+/** Whether what somebody may do has changed. */
+function decidesRights(before: UserRow, after: UserRow): boolean {
+  const rightsOf = ({ role, groups, attributes, disabled_at }: UserRow) =>
+    JSON.stringify([role, groups.toSorted(), attributes, disabled_at]);
+  return rightsOf(before) !== rightsOf(after);
+}
+
 const lockedUser = (tx: Kysely<PeopleTables>, id: string): Promise<UserRow | undefined> =>
   tx.selectFrom('users').selectAll().where('id', '=', id).forUpdate().executeTakeFirst();
-
-/** Every session and every token of a sign-in ends; keys that were made to last do not. */
-async function endAccess(tx: Kysely<PeopleTables>, userId: string, now: Date): Promise<void> {
-  await tx
-    .updateTable('sessions')
-    .set({ revoked_at: now })
-    .where('user_id', '=', userId)
-    .where('revoked_at', 'is', null)
-    .execute();
-  await sql`update api_keys set revoked_at = ${now}
-    where user_id = ${userId} and created_by = 'sign-in' and revoked_at is null`.execute(tx);
-}
 
 /** Thrown by name, because only the service has words for it. */
 export class LastOwner extends Error {}

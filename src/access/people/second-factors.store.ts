@@ -1,5 +1,6 @@
 import { type Kysely, type Selectable, sql } from 'kysely';
 import type { Database, DatabaseScope } from '../../platform/database/database.ts';
+import { endAccess } from './end-access.ts';
 import type { PeopleTables } from './people-tables.ts';
 
 export type TotpRow = Selectable<PeopleTables['totp_secrets']>;
@@ -51,6 +52,7 @@ export function createSecondFactorsStore(database: Database) {
       step: bigint,
       now: Date,
       codes: readonly { id: string; tenant_id: string; user_id: string; code_hash: Buffer }[],
+      keep: string | null,
     ): Promise<boolean> =>
       database.inTenant(scope, async (tx) => {
         const people = tx.withTables<PeopleTables>();
@@ -62,6 +64,7 @@ export function createSecondFactorsStore(database: Database) {
           .executeTakeFirst();
         if (result.numUpdatedRows === 0n) return false;
         await putCodes(people, codes);
+        await endAccess(people, userId, keep, now);
         return true;
       }),
 
@@ -79,17 +82,36 @@ export function createSecondFactorsStore(database: Database) {
       return result.numUpdatedRows > 0n;
     },
 
-    removeTotp: (scope: DatabaseScope, userId: string): Promise<void> =>
+    removeTotp: (scope: DatabaseScope, userId: string, keep: string | null, now: Date): Promise<void> =>
       database.inTenant(scope, async (tx) => {
         const people = tx.withTables<PeopleTables>();
         await people.deleteFrom('totp_secrets').where('user_id', '=', userId).execute();
         await people.deleteFrom('recovery_codes').where('user_id', '=', userId).execute();
+        await endAccess(people, userId, keep, now);
+      }),
+
+    /** All that somebody has beside a password: an administrator's word takes its place. */
+    removeAll: (scope: DatabaseScope, userId: string, now: Date): Promise<void> =>
+      database.inTenant(scope, async (tx) => {
+        const people = tx.withTables<PeopleTables>();
+        for (const table of ['totp_secrets', 'recovery_codes', 'passkeys'] as const) {
+          await people.deleteFrom(table).where('user_id', '=', userId).execute();
+        }
+        await endAccess(people, userId, null, now);
       }),
 
     replaceCodes: (
       scope: DatabaseScope,
+      userId: string,
       codes: readonly { id: string; tenant_id: string; user_id: string; code_hash: Buffer }[],
-    ): Promise<void> => database.inTenant(scope, (tx) => putCodes(tx.withTables<PeopleTables>(), codes)),
+      keep: string | null,
+      now: Date,
+    ): Promise<void> =>
+      database.inTenant(scope, async (tx) => {
+        const people = tx.withTables<PeopleTables>();
+        await putCodes(people, codes);
+        await endAccess(people, userId, keep, now);
+      }),
 
     async useRecoveryCode(userId: string, hash: Buffer, now: Date): Promise<boolean> {
       const result = await apart(() =>

@@ -107,8 +107,12 @@ export function createSecondFactors(deps: SecondFactorsDependencies) {
       return { secret: secret.base32, uri: new TOTP({ ...form, label: user.email, secret }).toString() };
     },
 
-    /** @returns the recovery codes; nothing shows them again. @throws AppError `invalid`, `conflict`, `rate_limited`. */
-    async confirm(user: UserRow, code: string): Promise<string[]> {
+    /**
+     * Whatever else the user is signed in with ends.
+     * @param keep the session that goes on. @returns the recovery codes; nothing shows them again.
+     * @throws AppError `invalid`, `conflict`, `rate_limited`.
+     */
+    async confirm(user: UserRow, code: string, keep: string | null): Promise<string[]> {
       const row = await store.totpOf(user.id);
       if (!row || row.confirmed_at) {
         throw new AppError(
@@ -125,26 +129,26 @@ export function createSecondFactors(deps: SecondFactorsDependencies) {
       }
       await wasRight();
       const { codes, rows } = newCodes(user);
-      if (!(await store.confirmTotp(scopeOf(user), user.id, step, clock.now(), rows))) {
+      if (!(await store.confirmTotp(scopeOf(user), user.id, step, clock.now(), rows, keep))) {
         throw new AppError('conflict', 'One-time codes were turned on by another request meanwhile.');
       }
       return codes;
     },
 
     /** Turns codes off; needs one. */
-    async remove(user: UserRow, given: CodeGiven): Promise<void> {
+    async remove(user: UserRow, given: CodeGiven, keep: string | null): Promise<void> {
       await check(user, given);
-      await store.removeTotp(scopeOf(user), user.id);
+      await store.removeTotp(scopeOf(user), user.id, keep, clock.now());
     },
 
-    /** For one who lost both device and codes: an administrator's word takes their place. */
-    removeFor: (user: UserRow): Promise<void> => store.removeTotp(scopeOf(user), user.id),
+    /** Codes and passkeys, for one who lost the device: an administrator's word takes their place. */
+    removeFor: (user: UserRow): Promise<void> => store.removeAll(scopeOf(user), user.id, clock.now()),
 
     /** New recovery codes in place of the old ones. */
-    async renewCodes(user: UserRow, given: CodeGiven): Promise<string[]> {
+    async renewCodes(user: UserRow, given: CodeGiven, keep: string | null): Promise<string[]> {
       await check(user, given);
       const { codes, rows } = newCodes(user);
-      await store.replaceCodes(scopeOf(user), rows);
+      await store.replaceCodes(scopeOf(user), user.id, rows, keep, clock.now());
       return codes;
     },
   };

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../../platform/clock.ts';
 import { AppError } from '../../platform/errors.ts';
+import type { MailKind } from './mail/mail-message.ts';
 import type { TriesStore, TryLimit } from './tries.store.ts';
 
 export type SignInTries = ReturnType<typeof createSignInTries>;
@@ -14,6 +15,11 @@ const ofNetwork = { free: 30, firstLockMs: minute, longestLockMs: 15 * minute };
 const ofAccount = { free: 20, firstLockMs: minute, longestLockMs: 15 * minute };
 /** Wrong codes and guesses of one who has the password already. */
 const ofCode = { free: 5, firstLockMs: minute, longestLockMs: 60 * minute };
+
+/** Links that one network asks for, for whatever addresses. */
+const ofMailNetwork = { free: 10, firstLockMs: minute, longestLockMs: 15 * minute };
+/** Links that one address is sent: more is no use to its owner, and a nuisance made by somebody else. */
+const ofMailAddress = { free: 3, firstLockMs: 15 * minute, longestLockMs: 60 * minute };
 
 /**
  * How often signing in may be tried. An account that exists and one that does not are counted alike. No stranger locks
@@ -53,6 +59,28 @@ export function createSignInTries({ store, clock }: { store: TriesStore; clock: 
         await store.giveBack(shared.map(({ countedBy }) => countedBy));
         if (userId !== null) await store.rememberNetwork(userId, networkHash, clock.now());
       };
+    },
+
+    /**
+     * Somebody has shown by a link of theirs who they are: whatever was tried in vain before, by them or by others, does not
+     * keep them out of here any more.
+     */
+    async welcome(email: string, userId: string, network: string): Promise<void> {
+      const account = email.toLowerCase();
+      for (const counter of [counted('pair', account, network), counted('code', userId)]) {
+        await store.forget(counter);
+      }
+      await store.rememberNetwork(userId, counted('of', network), clock.now());
+    },
+
+    /**
+     * A link is asked for; an address that is somebody's and one that is not are counted alike.
+     * @returns false when the address is sent enough of them already. @throws AppError `rate_limited` for the network.
+     */
+    async ofMail(kind: MailKind, email: string, network: string): Promise<boolean> {
+      await take([{ ...ofMailNetwork, countedBy: counted('mail from', network) }]);
+      const countedBy = counted('mail to', kind, email.toLowerCase());
+      return (await store.take([{ ...ofMailAddress, countedBy }], clock.now())) === null;
     },
 
     /** The same for codes of a user who has shown the password. @throws AppError `rate_limited`. */

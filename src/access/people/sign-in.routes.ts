@@ -2,13 +2,14 @@ import { z } from 'zod';
 import { problemResponses, type Routes } from '../../platform/api.ts';
 import { acceptBody, resetBody, secondFactorBody, signedInView, signInBody } from './people.schema.ts';
 import type { PeopleParts } from './people-parts.ts';
+import type { SignInTries } from './sign-in-tries.ts';
 
 const noCredential = { public: 'Whoever signs in has no credential yet.' } as const;
 const tags = ['Sign-in'];
 
 /** Ways in, for those who are nobody yet. */
-export function signInRoutes(parts: PeopleParts): Routes {
-  const { passwordSignIn, waitingSignIns, browser, people } = parts;
+export function signInRoutes(parts: PeopleParts & { readonly tries: Pick<SignInTries, 'welcome'> }): Routes {
+  const { passwordSignIn, waitingSignIns, browser, people, tries } = parts;
   return (api) => {
     api.post(
       '/auth/sign-in',
@@ -26,9 +27,10 @@ export function signInRoutes(parts: PeopleParts): Routes {
         browser.refuseOtherSites(request);
         const { email, password, otp, recovery_code } = request.body;
         const given = { email, password, otp, recoveryCode: recovery_code };
-        const { user, codeNeeded } = await passwordSignIn.check(given, request.clientNetwork);
-        if (codeNeeded) return waitingSignIns.begin(user);
-        return browser.signIn(request, reply, user, otp || recovery_code ? 'password+code' : 'password');
+        const { user, factorNeeded, codeShown } = await passwordSignIn.check(given, request.clientNetwork);
+        if (factorNeeded) return waitingSignIns.begin(user);
+        const by = codeShown ? 'password+code' : 'password';
+        return browser.signIn(request, reply, user, { by, secondFactor: codeShown });
       },
     );
 
@@ -48,7 +50,7 @@ export function signInRoutes(parts: PeopleParts): Routes {
         browser.refuseOtherSites(request);
         const { sign_in, otp, recovery_code } = request.body;
         const user = await waitingSignIns.finish(sign_in, { otp, recoveryCode: recovery_code });
-        return browser.signIn(request, reply, user, 'password+code');
+        return browser.signIn(request, reply, user, { by: 'password+code', secondFactor: true });
       },
     );
 
@@ -68,7 +70,10 @@ export function signInRoutes(parts: PeopleParts): Routes {
         browser.refuseOtherSites(request);
         const { token, password, name } = request.body;
         const user = await people.acceptInvitation(token, password, name ?? null);
-        return reply.code(201).send(await browser.signIn(request, reply, user, 'invitation'));
+        await tries.welcome(user.email, user.id, request.clientNetwork);
+        return reply
+          .code(201)
+          .send(await browser.signIn(request, reply, user, { by: 'invitation', secondFactor: false }));
       },
     );
 
@@ -85,7 +90,8 @@ export function signInRoutes(parts: PeopleParts): Routes {
         },
       },
       async (request, reply) => {
-        await people.resetPassword(request.body.token, request.body.password);
+        const user = await people.resetPassword(request.body.token, request.body.password);
+        await tries.welcome(user.email, user.id, request.clientNetwork);
         return reply.code(204).send(null);
       },
     );

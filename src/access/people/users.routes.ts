@@ -63,7 +63,8 @@ export function usersRoutes({ people, sessions, secondFactors }: PeopleParts): R
         config: managing,
         schema: {
           tags,
-          summary: 'Change a user; a change of role and closing an account end every session',
+          summary:
+            'Change a user; another role, other groups or attributes and closing the account end every session',
           params: idParams,
           body: userChangeBody,
           response: { 200: userView, ...problemResponses },
@@ -135,7 +136,7 @@ export function usersRoutes({ people, sessions, secondFactors }: PeopleParts): R
         config: managing,
         schema: {
           tags,
-          summary: 'Take one-time codes off a user who has lost the device; every session ends',
+          summary: 'Take one-time codes and passkeys off a user who has lost the device; every session ends',
           params: idParams,
           response: { 204: z.null(), ...problemResponses },
         },
@@ -143,7 +144,7 @@ export function usersRoutes({ people, sessions, secondFactors }: PeopleParts): R
       async (request, reply) => {
         const user = await people.manageable(request.principal, request.params.id);
         await secondFactors.removeFor(user);
-        await sessions.revokeAll(request.principal, user.id, null);
+        sessions.userChanged(user.id);
         return reply.code(204).send(null);
       },
     );
@@ -154,7 +155,7 @@ export function usersRoutes({ people, sessions, secondFactors }: PeopleParts): R
         config: managing,
         schema: {
           tags,
-          summary: 'Invite somebody; the answer is the only place that shows the token, good for 72 hours',
+          summary: 'Invite somebody, by mail or by a token for you to hand over; good for 72 hours',
           body: invitationBody,
           response: { 201: createdInvitationView, ...problemResponses },
         },
@@ -216,6 +217,7 @@ export function showUser(row: UserRow) {
     groups,
     attributes,
     has_password: password_hash !== null,
+    email_verified_at: row.email_verified_at?.toISOString() ?? null,
     disabled_at: row.disabled_at?.toISOString() ?? null,
     created_at: row.created_at.toISOString(),
   };

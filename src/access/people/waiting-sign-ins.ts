@@ -6,6 +6,7 @@ import { hashToken, newToken } from './one-time-token.ts';
 import type { PeopleStore, UserRow } from './people.store.ts';
 import type { SecondFactorsStore } from './second-factors.store.ts';
 import type { CodeGiven, SecondFactors } from './second-factors.ts';
+import type { SignInPolicy } from './sign-in-policy.ts';
 
 const waitsMs = 5 * 60_000;
 const mostAttempts = 5;
@@ -18,6 +19,7 @@ export function createWaitingSignIns(deps: {
   readonly store: Pick<SecondFactorsStore, 'addUnderWay' | 'attemptUnderWay' | 'takeUnderWay'>;
   readonly users: Pick<PeopleStore, 'userById'>;
   readonly secondFactors: Pick<SecondFactors, 'check'>;
+  readonly policy: Pick<SignInPolicy, 'factorsOf'>;
   readonly note: NoteSignIn;
   readonly clock: Pick<Clock, 'now'>;
   readonly random: Pick<Random, 'bytes'>;
@@ -48,7 +50,7 @@ export function createWaitingSignIns(deps: {
       return {
         status: 'second_factor_needed' as const,
         sign_in: token,
-        second_factors: ['otp' as const, 'recovery_code' as const, 'passkey' as const],
+        second_factors: factorsToShow(await deps.policy.factorsOf(user.id)),
       };
     },
 
@@ -70,4 +72,12 @@ export function createWaitingSignIns(deps: {
       return user;
     },
   };
+}
+
+/** What takes the place of what: recovery codes belong to one-time codes. */
+export function factorsToShow({ otp, passkeys }: { readonly otp: boolean; readonly passkeys: number }) {
+  return [
+    ...(otp ? (['otp', 'recovery_code'] as const) : []),
+    ...(passkeys > 0 ? (['passkey'] as const) : []),
+  ];
 }

@@ -4,8 +4,10 @@ import { AppError, notFound } from '../../platform/errors.ts';
 import { isUuid, type NewId } from '../../platform/ids.ts';
 import type { Log } from '../../platform/log.ts';
 import type { Random } from '../../platform/random.ts';
+import { type MissingFactor, missingFactor, needsSecondFactor } from '../people/mfa-rule.ts';
 import { hashToken, isTokenShaped, newToken } from '../people/one-time-token.ts';
 import type { UserRow } from '../people/people.store.ts';
+import type { Permission } from '../permissions.ts';
 import { type Principal, readerTokensOf, type TenantFacts } from '../principal.ts';
 import type { RoleFacts } from '../roles/role-facts.ts';
 import { type BrowserRequest, cookieOf, isCsrfToken, isSafeMethod, isSecure } from './session-cookies.ts';
@@ -66,7 +68,8 @@ export function createSessions(deps: SessionsDependencies) {
   const hear = (change: string) => {
     heard++;
     const [what, id] = change.split(':');
-    forget((row) => (what === 'user' ? row.user_id === id : row.id === id));
+    // What is asked of sign-ins is set seldom, and concerns any number of them.
+    forget((row) => what === 'policy' || (what === 'user' ? row.user_id === id : row.id === id));
   };
   deps.subscribe(hear, () => {
     heard++;
@@ -82,7 +85,8 @@ export function createSessions(deps: SessionsDependencies) {
   const principalOf = (row: LiveSession, tenant: TenantFacts, role: RoleFacts): Principal => {
     const keyId = sessionKeyId(row.id);
     const caller = { role: row.role, groups: row.groups, userId: row.user_id, keyId };
-    const permissions = new Set(role.permissions);
+    const missing = missingOf(row, role);
+    const permissions = new Set(missing === null ? role.permissions : permissionsWithout(missing));
     return Object.freeze({
       tenant,
       tenantId: tenant.id,
@@ -91,9 +95,10 @@ export function createSessions(deps: SessionsDependencies) {
       role: row.role,
       groups: Object.freeze([...row.groups]),
       permissions,
-      readerTokens: readerTokensOf({ ...caller, permissions }),
+      readerTokens: missing === null ? readerTokensOf({ ...caller, permissions }) : [],
       actsInNamedTenant: false,
       internal: false,
+      ...(missing !== null && { missingFactor: missing }),
     });
   };
 
@@ -144,7 +149,7 @@ export function createSessions(deps: SessionsDependencies) {
 
   const begin = async (
     user: Pick<UserRow, 'id' | 'tenant_id'>,
-    from: { userAgent: string | undefined; address: string; by: string },
+    from: { userAgent: string | undefined; address: string; by: string; secondFactor: boolean },
   ): Promise<{ token: string; row: SessionRow }> => {
     const now = clock.now();
     const { token, hash } = newToken(deps.random);
@@ -154,6 +159,7 @@ export function createSessions(deps: SessionsDependencies) {
       user_id: user.id,
       token_hash: hash,
       signed_in_by: from.by,
+      second_factor: from.secondFactor,
       user_agent: from.userAgent?.slice(0, 300) ?? null,
       address: from.address,
       created_at: now,
@@ -226,8 +232,11 @@ export function createSessions(deps: SessionsDependencies) {
 
     begin,
 
-    /** The id of the session that a request came with; null when it came with a key, or the session has ended. */
-    async currentId(request: BrowserRequest): Promise<string | null> {
+    /**
+     * The id of the caller's session that a request came with; null when it came with a key, whatever cookie lies beside it
+     * is another's, or the session has ended.
+     */
+    async currentId(request: BrowserRequest, userId: string): Promise<string | null> {
       const token = tokenOf(request);
       if (token === undefined || !isTokenShaped(token)) return null;
       const now = clock.now();
@@ -235,7 +244,7 @@ export function createSessions(deps: SessionsDependencies) {
       const found =
         fresh(hash.toString('hex'), now.getTime())?.row ??
         (await store.liveByHash(hash, now, new Date(now.getTime() - idleMs)));
-      return found?.id ?? null;
+      return found?.user_id === userId ? found.id : null;
     },
 
     /** Ends the session that a request came with, whosever it is: another takes its place. */
@@ -246,10 +255,13 @@ export function createSessions(deps: SessionsDependencies) {
       if (id !== undefined) hear(`session:${id}`);
     },
 
-    /** Another secret for a session whose user gained or changed a credential. @throws AppError `unauthenticated`. */
-    async rotate(id: string): Promise<string> {
+    /**
+     * Another secret for a session whose user gained or changed a credential.
+     * @param shown whether the session has shown a second factor just now. @throws AppError `unauthenticated`.
+     */
+    async rotate(id: string, shown: boolean): Promise<string> {
       const { token, hash } = newToken(deps.random);
-      if (!(await store.rotate(id, hash))) throw ended();
+      if (!(await store.rotate(id, hash, shown))) throw ended();
       hear(`session:${id}`);
       return token;
     },
@@ -275,7 +287,31 @@ export function createSessions(deps: SessionsDependencies) {
 
     /** What somebody did to a user holds here at once: role, groups, being there at all. */
     userChanged: (userId: string): void => hear(`user:${userId}`),
+    /** Somebody changed what is asked of sign-ins. */
+    policyChanged: (): void => hear('policy:'),
   };
+}
+
+/** What a session lacks, by what is set now. */
+function missingOf(row: LiveSession, role: RoleFacts): MissingFactor | null {
+  const settings = {
+    tenants: row.tenants_require_mfa,
+    platforms: row.platforms_require_mfa ?? 'none',
+    ofOwners: row.owners_require_mfa ?? false,
+  };
+  return missingFactor({
+    needed: needsSecondFactor(settings, role),
+    shown: row.second_factor,
+    enrolled: row.enrolled,
+  });
+}
+
+/**
+ * All that a session may do until it has the factor that is required of it, whatever its user's role holds. This is the one
+ * place that says so: every route declares a permission, and these are the only ones that such a session has.
+ */
+function permissionsWithout(missing: MissingFactor): readonly Permission[] {
+  return missing === 'enrol' ? ['account:sign_in', 'account:enrol'] : ['account:sign_in'];
 }
 
 /** How ledger, limits and audit name a session: by the end of its id, because ids of one moment begin alike. */

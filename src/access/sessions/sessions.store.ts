@@ -1,5 +1,6 @@
 import { type Selectable, sql } from 'kysely';
 import type { Database, DatabaseScope } from '../../platform/database/database.ts';
+import type { MfaRequirement } from '../people/mfa-rule.ts';
 import type { PeopleTables } from '../people/people-tables.ts';
 
 export type SessionRow = Selectable<PeopleTables['sessions']>;
@@ -7,6 +8,11 @@ export type SessionRow = Selectable<PeopleTables['sessions']>;
 export interface LiveSession extends SessionRow {
   readonly role: string;
   readonly groups: string[];
+  /** Whether the user has a second factor. */
+  readonly enrolled: boolean;
+  readonly tenants_require_mfa: MfaRequirement | null;
+  readonly platforms_require_mfa: MfaRequirement | null;
+  readonly owners_require_mfa: boolean | null;
 }
 export type SessionsStore = ReturnType<typeof createSessionsStore>;
 
@@ -20,7 +26,18 @@ export function createSessionsStore(database: Database) {
         .selectFrom('sessions')
         .innerJoin('users', 'users.id', 'sessions.user_id')
         .selectAll('sessions')
+        .leftJoin('sign_in_policies as tenants', 'tenants.tenant_id', 'sessions.tenant_id')
+        .leftJoin('sign_in_policies as platforms', (join) => join.on('platforms.tenant_id', 'is', null))
         .select(['users.role', 'users.groups'])
+        .select([
+          'tenants.require_mfa as tenants_require_mfa',
+          'platforms.require_mfa as platforms_require_mfa',
+          'platforms.owners_require_mfa',
+          sql<boolean>`exists (select from passkeys where user_id = users.id)
+            or exists (select from totp_secrets where user_id = users.id and confirmed_at is not null)`.as(
+            'enrolled',
+          ),
+        ])
         .where('sessions.token_hash', '=', hash)
         .where('sessions.revoked_at', 'is', null)
         .where('sessions.expires_at', '>', now)
@@ -37,11 +54,11 @@ export function createSessionsStore(database: Database) {
             and expires_at > ${row.created_at} order by created_at desc, id desc offset ${most})`.execute(tx);
       }),
 
-    /** Gives a live session another secret. @returns whether it was one. */
-    async rotate(id: string, hash: Buffer): Promise<boolean> {
+    /** Gives a live session another secret. @param shown it has shown a second factor. @returns whether it was one. */
+    async rotate(id: string, hash: Buffer, shown: boolean): Promise<boolean> {
       const result = await platform
         .updateTable('sessions')
-        .set({ token_hash: hash })
+        .set({ token_hash: hash, ...(shown && { second_factor: true }) })
         .where('id', '=', id)
         .where('revoked_at', 'is', null)
         .executeTakeFirst();

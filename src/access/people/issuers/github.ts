@@ -65,6 +65,8 @@ export function createGitHub(fetch: IssuerFetch): IssuerProtocol {
         emailVerified: primary?.verified ?? false,
         name: user.name ?? null,
         groups: null,
+        // It does not say.
+        secondFactor: false,
       };
     },
   };

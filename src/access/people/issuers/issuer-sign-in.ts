@@ -83,7 +83,7 @@ export function createIssuerSignIn(deps: {
       readonly name: string;
       readonly query: string;
       readonly browserToken: string | undefined;
-    }): Promise<{ user: UserRow; returnTo: string; by: string }> {
+    }): Promise<{ user: UserRow; returnTo: string; by: string; secondFactor: boolean }> {
       const presented = new URLSearchParams(given.query).getAll('state');
       const [state] = presented;
       if (presented.length !== 1 || state === undefined || given.browserToken === undefined) throw ended();
@@ -99,7 +99,12 @@ export function createIssuerSignIn(deps: {
         query: given.query,
       });
       const user = await deps.people.userOf(issuer, vouched);
-      return { user, returnTo: returnPath(String(known.return_to)), by: `issuer:${issuer.name}` };
+      return {
+        user,
+        returnTo: returnPath(String(known.return_to)),
+        by: `issuer:${issuer.name}`,
+        secondFactor: vouched.secondFactor,
+      };
     },
   };
 }

@@ -14,7 +14,12 @@ const settings = z.object({
   kind: z.enum(['google', 'microsoft', 'github', 'oidc']),
   issuer: z.url().max(500).optional().describe('Needed for microsoft and oidc'),
   client_id: label,
-  client_secret: z.string().min(1).max(500).nullish().describe('Absent: the stored one stays'),
+  client_secret: z
+    .string()
+    .min(1)
+    .max(2_000)
+    .nullish()
+    .describe('Or a reference to it: env:…, file:…, vault:…#…. Absent: the stored one stays'),
   domains: z
     .array(z.string().regex(/^[a-z0-9-]+(\.[a-z0-9-]+)+$/i, 'must be a domain'))
     .max(100)
@@ -24,6 +29,15 @@ const settings = z.object({
     .boolean()
     .default(false)
     .describe('Believe addresses that the issuer does not call verified (Microsoft says it of none)'),
+  trust_mfa: z
+    .boolean()
+    .default(false)
+    .describe('Believe the issuer that somebody showed two factors, when it says "mfa" in "amr"'),
+  mfa_acr_values: z
+    .array(label)
+    .max(20)
+    .default([])
+    .describe('Values of "acr" that mean two factors at this issuer; they are asked for'),
   create_users: z.boolean().default(false).describe('Whoever comes and is nobody yet becomes a user'),
   default_role: z.string().min(1).max(63).default('viewer'),
   default_tenant: z.string().max(100).nullish().describe('For issuers of the platform: where new users go'),
@@ -41,8 +55,11 @@ const view = z.object({
   issuer: z.string(),
   client_id: z.string(),
   has_client_secret: z.boolean(),
+  client_secret_reference: z.string().nullable().describe('Where it is kept, when it is not kept here'),
   domains: z.array(z.string()),
   trust_email: z.boolean(),
+  trust_mfa: z.boolean(),
+  mfa_acr_values: z.array(z.string()),
   create_users: z.boolean(),
   default_role: z.string(),
   default_tenant_id: z.string().nullable(),
@@ -154,12 +171,12 @@ export function issuersRoutes(parts: {
       },
       async (request, reply) => {
         const secure = isSecure(request, publicUrl);
-        const { user, returnTo, by } = await issuerSignIn.finish({
+        const { user, returnTo, by, secondFactor } = await issuerSignIn.finish({
           name: request.params.name,
           query: request.url.split('?')[1] ?? '',
           browserToken: cookieOf(request, 'sign-in', secure),
         });
-        await browser.signIn(request, reply, user, by);
+        await browser.signIn(request, reply, user, { by, secondFactor });
         reply.header('set-cookie', setCookie('sign-in', '', 0, secure));
         return reply.redirect(returnTo);
       },

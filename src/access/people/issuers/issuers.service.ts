@@ -1,7 +1,7 @@
 import type { Clock } from '../../../platform/clock.ts';
 import { AppError, notFound } from '../../../platform/errors.ts';
 import type { NewId } from '../../../platform/ids.ts';
-import type { Secrets } from '../../../platform/secret-box.ts';
+import { type GivenSecrets, isReference } from '../../../platform/secret-references/index.ts';
 import type { Principal, TenantFacts } from '../../principal.ts';
 import { refuseGrantBeyond } from '../../roles/delegation.ts';
 import type { RoleFacts } from '../../roles/role-facts.ts';
@@ -13,10 +13,12 @@ export interface IssuerSettings {
   readonly kind: IssuerRow['kind'];
   readonly issuer?: string | undefined;
   readonly client_id: string;
-  /** Undefined: the one that is stored stays. */
+  /** Or a reference to it; undefined: the one that is stored stays. */
   readonly client_secret?: string | null | undefined;
   readonly domains: readonly string[];
   readonly trust_email: boolean;
+  readonly trust_mfa: boolean;
+  readonly mfa_acr_values: readonly string[];
   readonly create_users: boolean;
   readonly default_role: string;
   readonly default_tenant?: string | null | undefined;
@@ -37,7 +39,7 @@ const forEverybody = /^\/(?:common|organizations|consumers)(?:\/|$)/;
 /** Which issuers vouch for people: settings of a tenant, or of the platform for all. */
 export function createIssuers(deps: {
   readonly store: IssuersStore;
-  readonly secretBox: Secrets;
+  readonly secrets: GivenSecrets;
   readonly check: Pick<AddressCheck, 'objectionTo'>;
   readonly tenant: (idOrSlug: string) => TenantFacts | undefined;
   readonly role: (tenantId: string, name: string) => RoleFacts | undefined;
@@ -88,6 +90,11 @@ export function createIssuers(deps: {
     /** @throws AppError `invalid` that names the field; `forbidden` beyond the caller's own rights. */
     async put(principal: Principal, name: string, given: IssuerSettings): Promise<IssuerRow> {
       const owner = ownerOf(principal);
+      if (given.client_secret)
+        deps.secrets.refuseForeign(given.client_secret, 'client_secret', {
+          isOwner: principal.role === 'owner',
+          tenantId: principal.tenantId,
+        });
       const issuer = addressOf(given);
       const defaultTenantId = newUsersOf(principal, owner, given);
       const before = await store.named(owner, name);
@@ -96,7 +103,7 @@ export function createIssuers(deps: {
       if (before && !same) await store.remove(owner, name);
       const now = deps.clock.now();
       const id = before && same ? before.id : deps.newId();
-      const kept = before && same ? before.sealed_client_secret : null;
+      const kept = before && same ? before : null;
       const secret = given.client_secret;
       return store.put(owner, {
         id,
@@ -107,12 +114,20 @@ export function createIssuers(deps: {
         client_id: given.client_id,
         sealed_client_secret:
           secret === undefined
-            ? kept
+            ? (kept?.sealed_client_secret ?? null)
             : secret === null
               ? null
-              : await deps.secretBox.seal(secret, clientSecretPurpose(id), owner),
+              : await deps.secrets.seal(secret, clientSecretPurpose(id), owner),
+        client_secret_reference:
+          secret === undefined
+            ? (kept?.client_secret_reference ?? null)
+            : secret !== null && isReference(secret)
+              ? secret
+              : null,
         domains: given.domains.map((domain) => domain.toLowerCase()),
         trust_email: given.trust_email,
+        trust_mfa: given.trust_mfa,
+        mfa_acr_values: [...given.mfa_acr_values],
         create_users: given.create_users,
         default_role: given.default_role,
         default_tenant_id: defaultTenantId,
@@ -147,7 +162,7 @@ export function createIssuers(deps: {
     secretOf: async (row: IssuerRow): Promise<string | null> =>
       row.sealed_client_secret === null
         ? null
-        : deps.secretBox.open(row.sealed_client_secret, clientSecretPurpose(row.id), row.tenant_id),
+        : deps.secrets.open(row.sealed_client_secret, clientSecretPurpose(row.id), row.tenant_id),
   };
 }
 

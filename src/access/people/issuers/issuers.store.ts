@@ -1,6 +1,7 @@
 import { type Kysely, type Selectable, sql } from 'kysely';
 import type { Database } from '../../../platform/database/database.ts';
 import { refuseUnknownRole } from '../../roles/roles.store.ts';
+import { endAccess } from '../end-access.ts';
 import type { UserRow } from '../people.store.ts';
 import type { PeopleTables } from '../people-tables.ts';
 
@@ -112,12 +113,15 @@ export function createIssuersStore(database: Database) {
         await tx.insertInto('user_identities').values(identity).execute();
       }),
 
-    setGroups: async (userId: string, groups: readonly string[], now: Date): Promise<void> => {
-      await platform
-        .updateTable('users')
-        .set({ groups: [...groups], updated_at: now })
-        .where('id', '=', userId)
-        .execute();
-    },
+    /** What somebody is signed in with elsewhere was begun with other groups, and ends. */
+    setGroups: (userId: string, groups: readonly string[], now: Date): Promise<void> =>
+      platform.transaction().execute(async (tx) => {
+        await tx
+          .updateTable('users')
+          .set({ groups: [...groups], updated_at: now })
+          .where('id', '=', userId)
+          .execute();
+        await endAccess(tx, userId, null, now);
+      }),
   };
 }

@@ -62,6 +62,7 @@ export function createOpenIdIssuers(fetch: IssuerFetch, clock: Pick<Clock, 'mono
         nonce,
         code_challenge: await client.calculatePKCECodeChallenge(verifier),
         code_challenge_method: 'S256',
+        ...(issuer.mfa_acr_values.length > 0 && { acr_values: issuer.mfa_acr_values.join(' ') }),
       });
     },
 
@@ -90,9 +91,19 @@ export function createOpenIdIssuers(fetch: IssuerFetch, clock: Pick<Clock, 'mono
         emailVerified: email_verified === true,
         name: typeof name === 'string' ? name : null,
         groups: issuer.groups_claim === null ? null : textsOf(claims[issuer.groups_claim]),
+        secondFactor: saysTwoFactors(issuer, claims),
       };
     },
   };
+}
+
+/** `mfa` in `amr` (RFC 8176, section 2), or an `acr` that the issuer's settings name; nothing else, and nothing unasked. */
+function saysTwoFactors(
+  { trust_mfa, mfa_acr_values }: IssuerRow,
+  { amr, acr }: Readonly<Record<string, unknown>>,
+): boolean {
+  if (trust_mfa && Array.isArray(amr) && amr.includes('mfa')) return true;
+  return typeof acr === 'string' && mfa_acr_values.includes(acr);
 }
 
 function textsOf(claim: unknown): string[] {

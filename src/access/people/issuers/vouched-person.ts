@@ -13,6 +13,8 @@ export interface Vouched {
   readonly name: string | null;
   /** Values of the groups claim; null when none is asked for. */
   readonly groups: readonly string[] | null;
+  /** Whether it says that they showed two factors, and its settings say that it is believed. */
+  readonly secondFactor: boolean;
 }
 
 /**
@@ -61,6 +63,7 @@ export function createVouchedPeople(deps: {
       attributes: invitation?.attributes ?? {},
       password_hash: null,
       disabled_at: null,
+      email_verified_at: now,
       created_at: now,
       updated_at: now,
     };
