@@ -1,3 +1,5 @@
+import { endOfString } from '../platform/json-text.ts';
+
 /**
  * Whether a JSON text names a member of one object twice. Parsers differ in which of the two they take: what the provider
  * answers may then be the answer to another request than the one that is understood here.
@@ -16,17 +18,6 @@ function membersWritten(text: string): number {
     else if (character === '"') at = endOfString(text, at);
   }
   return count;
-}
-
-/** @param from where its first quotation mark stands. @returns where its last one stands. */
-function endOfString(text: string, from: number): number {
-  for (let end = text.indexOf('"', from + 1); end >= 0; end = text.indexOf('"', end + 1)) {
-    let before = end;
-    while (text[before - 1] === '\\') before--;
-    // An even number of backslashes are escaped themselves and leave the mark alone.
-    if ((end - before) % 2 === 0) return end;
-  }
-  return text.length;
 }
 
 function membersOf(parsed: unknown): number {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { pageQuery } from '../platform/page.ts';
+import { count, tokenCounts, usd } from './figures.schema.ts';
 
 const time = z
   .union([z.iso.datetime({ offset: true }), z.iso.date()])
@@ -14,25 +15,13 @@ export const summaryQuery = z.object({
     .describe("End, not included; default: the first of next month in the tenant's time zone"),
 });
 
-const count = z.number().int();
-const usd = z.string().describe('US dollars as an exact decimal with nine places');
-
 export const summaryView = z.object({
   total_cost_usd: usd.describe(
     'What the calls cost when they were made: the sum of their ledger rows, exact',
   ),
   adjustments_usd: usd.describe('What was added to or taken from that afterwards; not in total_cost_usd'),
   calls: count,
-  tokens: z.object({
-    input: count,
-    cached_read: count,
-    cache_write_5m: count,
-    cache_write_1h: count,
-    output: count,
-    reasoning: count,
-    image: count,
-    audio: count,
-  }),
+  tokens: tokenCounts,
   unpriced: z
     .object({ calls: count, tokens: count })
     .describe('Calls of models without a known price, which total_cost_usd does not hold'),

@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import { pageQuery } from '../platform/page.ts';
+import { count } from './figures.schema.ts';
 
 const time = z
   .union([z.iso.datetime({ offset: true }), z.iso.date()])
   .describe("A time such as 2026-11-01T00:00:00Z, or a day in the tenant's time zone");
 const name = z.string().min(1).max(200);
-const count = z.number().int();
 
 /** The ledger's query in version 2: a span of time, and filters that all have to fit. */
 export const ledgerV2Query = pageQuery.extend({

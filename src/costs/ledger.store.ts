@@ -5,8 +5,20 @@ import type { PricingState } from './ledger-entry.ts';
 import type { Sums } from './reports/measures.ts';
 import { createReportStore } from './reports/report.store.ts';
 
+/** The tokens of a ledger row by class; classes are part of input or output. */
+export interface RowTokens {
+  readonly input_tokens: bigint;
+  readonly cached_read_tokens: bigint;
+  readonly cache_write_5m_tokens: bigint;
+  readonly cache_write_1h_tokens: bigint;
+  readonly output_tokens: bigint;
+  readonly reasoning_tokens: bigint;
+  readonly image_tokens: bigint;
+  readonly audio_tokens: bigint;
+}
+
 /** A ledger row as lists show it. Counts are small enough for a double; money is not, and stays bigint. */
-export interface LedgerRow {
+export interface LedgerRow extends RowTokens {
   readonly id: string;
   readonly call_id: string;
   readonly attempt: number;
@@ -29,14 +41,6 @@ export interface LedgerRow {
   readonly tags: string[];
   readonly raw_usage: unknown;
   readonly estimated: boolean;
-  readonly input_tokens: bigint;
-  readonly cached_read_tokens: bigint;
-  readonly cache_write_5m_tokens: bigint;
-  readonly cache_write_1h_tokens: bigint;
-  readonly output_tokens: bigint;
-  readonly reasoning_tokens: bigint;
-  readonly image_tokens: bigint;
-  readonly audio_tokens: bigint;
   readonly pricing_state: PricingState;
   readonly price_version: string;
   readonly price_id: string | null;

@@ -1,5 +1,6 @@
 import type { Api } from '../platform/api.ts';
 import { AppError } from '../platform/errors.ts';
+import { endOfString } from '../platform/json-text.ts';
 
 /** Nothing that a route takes is nested so deep. */
 const maxDepth = 100;
@@ -40,15 +41,4 @@ function isDeeperThan(text: string, most: number): boolean {
     }
   }
   return false;
-}
-
-/** @param from where its first quotation mark stands. @returns where its last one stands, or the end of the text. */
-function endOfString(text: string, from: number): number {
-  for (let end = text.indexOf('"', from + 1); end >= 0; end = text.indexOf('"', end + 1)) {
-    let before = end;
-    while (text[before - 1] === '\\') before--;
-    // An even number of backslashes are escaped themselves and leave the mark alone.
-    if ((end - before) % 2 === 0) return end;
-  }
-  return text.length;
 }

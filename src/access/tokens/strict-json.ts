@@ -1,3 +1,5 @@
+import { endOfString } from '../../platform/json-text.ts';
+
 /** Claims nest a little (`realm_access.roles`), never so deep. */
 const maxDepth = 16;
 
@@ -46,12 +48,6 @@ function hasUniqueNames(text: string): boolean {
     }
   }
   return true;
-}
-
-function endOfString(text: string, start: number): number {
-  let at = start + 1;
-  while (text[at] !== '"') at += text[at] === '\\' ? 2 : 1;
-  return at;
 }
 
 function isName(text: string, end: number): boolean {

@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import { pageQuery } from '../../platform/page.ts';
+import { count, usd } from '../figures.schema.ts';
 import { signedUsd } from './signed-usd.ts';
 
 const time = z.iso.datetime({ offset: true });
 const reason = z.string().trim().min(1).max(500);
 const name = (most: number) => z.string().min(1).max(most);
-const usd = z.string().describe('US dollars as an exact decimal with nine places');
 
 const kind = z.enum(['reprice', 'credit', 'correction']);
 
@@ -69,8 +69,6 @@ export const repriceBody = z.strictObject({
   reason: reason.optional(),
   dry_run: z.boolean().default(false).describe('Only tell what it would come to; for 50,000 calls at most'),
 });
-
-const count = z.number().int();
 
 export const repriceView = z.object({
   batch_id: z.string().nullable().describe('Null: nothing was written'),

@@ -1,15 +1,8 @@
+import type { RowTokens } from '../ledger.store.ts';
 import { noUsage, type TokenUsage } from '../usage.ts';
 
 /** The tokens of a ledger row, and its usage as the provider told it. */
-export interface TokensOfRow {
-  readonly input_tokens: bigint;
-  readonly cached_read_tokens: bigint;
-  readonly cache_write_5m_tokens: bigint;
-  readonly cache_write_1h_tokens: bigint;
-  readonly output_tokens: bigint;
-  readonly reasoning_tokens: bigint;
-  readonly image_tokens: bigint;
-  readonly audio_tokens: bigint;
+export interface TokensOfRow extends RowTokens {
   readonly raw_usage: unknown;
 }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { usd } from '../figures.schema.ts';
 import { decimalOf, scaled } from '../money.ts';
 import { budgetScopes, maxLimitNanoUsd } from './budget.ts';
 import { periodKinds } from './period.ts';
@@ -72,8 +73,6 @@ export const budgetChange = z
     (given) => Object.values(given).some((value) => value !== undefined),
     'must name something to change',
   );
-
-const usd = z.string().describe('US dollars as an exact decimal with nine places');
 
 export const budgetView = z.object({
   id: z.string(),

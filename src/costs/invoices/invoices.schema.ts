@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { pageQuery } from '../../platform/page.ts';
+import { count, tokenCounts } from '../figures.schema.ts';
 
 export const invoiceQuery = pageQuery;
 
@@ -13,7 +14,6 @@ export const formatQuery = z.object({
   format: z.enum(['json', 'csv']).optional().describe('Default: what `Accept` asks for, else JSON'),
 });
 
-const count = z.number().int();
 const exactUsd = z.string().describe('US dollars as an exact decimal with nine places');
 const usd = z.string().describe('US dollars with whole cents');
 
@@ -45,16 +45,7 @@ const lineView = z.object({
   model: z.string().nullable(),
   description: z.string().nullable(),
   calls: count.describe('Of an adjustment: how many there are'),
-  tokens: z.object({
-    input: count,
-    cached_read: count,
-    cache_write_5m: count,
-    cache_write_1h: count,
-    output: count,
-    reasoning: count,
-    image: count,
-    audio: count,
-  }),
+  tokens: tokenCounts,
   exact_usd: exactUsd,
   amount_usd: usd.describe('Whole cents that add up to total_usd, by largest remainder'),
 });

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { pageQuery } from '../../platform/page.ts';
+import { count } from '../figures.schema.ts';
 import { comparedClasses, exportFormats } from './exported-usage.ts';
 
 const provider = z
@@ -43,7 +44,6 @@ export const reconciliationBody = z.preprocess(
 export const reconciliationQuery = pageQuery;
 export const reconciliationParams = z.object({ id: z.uuid() });
 
-const count = z.number().int();
 const side = z.object({
   calls: count.nullable().describe('Shown where the export tells them; not held against anyone'),
   tokens: z.partialRecord(z.enum(comparedClasses), count).describe('The classes that the export tells'),

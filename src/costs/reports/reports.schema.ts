@@ -1,13 +1,12 @@
 import { z } from 'zod';
 import { pageQuery } from '../../platform/page.ts';
+import { count, tokenCounts, usd } from '../figures.schema.ts';
 import { alertKinds } from './alert.ts';
 import { dimensions } from './dimensions.ts';
 
 const time = z
   .union([z.iso.datetime({ offset: true }), z.iso.date()])
   .describe("A time such as 2026-11-01T00:00:00Z, or a day in the tenant's time zone");
-const count = z.number().int();
-const usd = z.string().describe('US dollars as an exact decimal with nine places');
 
 /** As JSON a page has at most this many lines, as CSV at most that many. */
 export const longestPage = { json: 200, csv: 10_000 } as const;
@@ -42,16 +41,7 @@ export const lineView = z.object({
   cost_usd: usd.describe('What the calls cost when they were made, exact, with nine places'),
   adjustments_usd: usd.describe('What was added to or taken from that afterwards; not in cost_usd'),
   calls: count,
-  tokens: z.object({
-    input: count,
-    cached_read: count,
-    cache_write_5m: count,
-    cache_write_1h: count,
-    output: count,
-    reasoning: count,
-    image: count,
-    audio: count,
-  }),
+  tokens: tokenCounts,
   unpriced: z.object({ calls: count, tokens: count }),
   earlier_attempts: z.object({ count, cost_usd: usd }),
   cached: z.object({ calls: count, saved_usd: usd }),
