@@ -188,6 +188,36 @@ describe('the audit log', () => {
     expect(await verify(join(folder, 'nowhere.jsonl'))).toMatchObject({ code: 1 });
   });
 
+  it('is signed by another key when an owner says so, and what was signed before still proves itself', async () => {
+    const before = await exportTo('before-rotation.jsonl');
+    const { json: admin } = await server.call('POST', '/api/v1/keys', { name: 'admin', role: 'admin' }, acme);
+    const rotate = '/api/v1/audit-logs/keys/rotate';
+    expect((await call(server.url, admin.key, 'POST', rotate)).status).toBe(403);
+    const rotated = await server.call('POST', rotate);
+    expect(rotated.status).toBe(201);
+    expect(rotated.json.keys.map(({ retired_at }: any) => retired_at === null)).toEqual([false, true]);
+    expect(rotated.text).not.toContain('PRIVATE');
+    const [retired] = await entries('action=audit_key.changed&log=platform', {});
+    expect(retired).toMatchObject({
+      actor: { kind: 'key', id: 'admin-key' },
+      target: { id: rotated.json.keys[0].id },
+      request: `POST ${rotate}`,
+    });
+    await until(async () => {
+      const { json } = await server.call('GET', '/api/v1/audit-logs/head', undefined, acme);
+      return json.head.key_id === rotated.json.keys[1].id;
+    });
+    const keys = join(folder, 'keys.json');
+    await writeFile(keys, rotated.text);
+    for (const file of [before, await exportTo('after-rotation.jsonl')]) {
+      expect(await verify(file, '--keys', keys)).toMatchObject({ code: 0, result: { problems: [] } });
+    }
+    const unknown = join(folder, 'first-key.json');
+    await writeFile(unknown, JSON.stringify({ keys: rotated.json.keys.slice(0, 1) }));
+    expect(await verify(join(folder, 'after-rotation.jsonl'), '--keys', unknown)).toMatchObject({ code: 1 });
+    expect(await verify(before, '--keys', before)).toMatchObject({ code: 1 });
+  });
+
   it('is signed and continued after kill -9', async () => {
     const before = await server.call('GET', '/api/v1/audit-logs/head', undefined, acme);
     await server.kill9();

@@ -85,10 +85,10 @@ describe('the audit log', () => {
     expect(verifyConsistency(first, head, proof)).toBe(true);
     const keys = (await audit.publicKeys()).map(({ id }) => id);
     // At least these two: entries may enter the log in more than two parts, as transactions elsewhere end.
-    const verified = await verifyExport(await exported(mine), keys);
+    const verified = await verifyExport(await exported(mine), { trusted: keys });
     expect(verified).toMatchObject({ isValid: true, size: 20 });
     expect(verified.heads).toBeGreaterThanOrEqual(2);
-    expect(await verifyExport(await exported(other), keys)).toMatchObject({
+    expect(await verifyExport(await exported(other), { trusted: keys })).toMatchObject({
       isValid: true,
       size: 1,
       heads: 1,
@@ -137,7 +137,10 @@ describe('the audit log', () => {
     await sequenceAll();
     expect(await audit.head(scope)).toMatchObject({ size: 60 });
     const keys = (await audit.publicKeys()).map(({ id }) => id);
-    expect(await verifyExport(await exported(scope), keys)).toMatchObject({ isValid: true, size: 60 });
+    expect(await verifyExport(await exported(scope), { trusted: keys })).toMatchObject({
+      isValid: true,
+      size: 60,
+    });
   });
 
   it('can be pruned, and what is left still proves itself against an earlier head', async () => {
@@ -157,7 +160,7 @@ describe('the audit log', () => {
     expect(await audit.page(scope, {}, { limit: 50, after: null })).toHaveLength(9);
     const keys = (await audit.publicKeys()).map(({ id }) => id);
     const witness = [{ size: 21, root: before?.root.toString('hex') ?? '' }];
-    const checked = await verifyExport(await exported(scope), keys, witness);
+    const checked = await verifyExport(await exported(scope), { trusted: keys, witnesses: witness });
     expect(checked).toMatchObject({ isValid: true, firstLeaf: 13, size: 22 });
     for (const { id } of await audit.page(scope, {}, { limit: 50, after: null })) {
       const { leafHash, leaf, size, proof, root } = await audit.inclusion(scope, id, undefined);
@@ -168,6 +171,119 @@ describe('the audit log', () => {
     const [first, second] = roots;
     if (!first || !second) throw new Error('two roots were asked for');
     expect(verifyConsistency({ size: 13, root: first }, { size: 22, root: second }, proof)).toBe(true);
+  });
+
+  it('has one key, however many instances begin at once', async () => {
+    const fresh = await createTestDatabase();
+    const secretBox = createSecretBox(Buffer.alloc(32, 4), systemRandom);
+    const begun = () =>
+      createSequencer({
+        store: createSequencerStore(fresh.database),
+        secretBox,
+        clock: systemClock,
+        log: createLog('silent'),
+        retentionDays: 90,
+      });
+    const ids = await Promise.all(Array.from({ length: 6 }, () => begun().keys.sign(({ id }) => id)));
+    expect(new Set(ids).size).toBe(1);
+    expect(await createAuditStore(fresh.database).publicKeys()).toHaveLength(1);
+    await fresh.drop();
+  });
+
+  it('is signed by a new key once it was rotated, on instances too that had not heard; the old one signs nothing', async () => {
+    const rotating = await createTestDatabase();
+    try {
+      const secretBox = createSecretBox(Buffer.alloc(32, 4), systemRandom);
+      let behindMs = 0;
+      const instance = (clock = systemClock) => {
+        const parts = { store: createSequencerStore(rotating.database), secretBox, clock };
+        const made = createSequencer({ ...parts, log: createLog('silent'), retentionDays: 90 });
+        return {
+          made,
+          audit: createAudit({ store: createAuditStore(rotating.database), sequencer: made, clock }),
+        };
+      };
+      const one = instance();
+      // Its clock is behind, and it does not hear of the rotation.
+      const two = instance({ ...systemClock, now: () => new Date(Date.now() - behindMs) });
+      const scope = scopeOf(newId());
+      const add = (n: number) =>
+        one.audit.note(scope, {
+          action: 'test.noted',
+          targetType: 'test',
+          targetId: String(n),
+          outcome: 'done',
+          details: null,
+        });
+      const sequenceBy = ({ made }: typeof one, size: number) =>
+        until(async () => {
+          await made.sequence();
+          return (await one.audit.head(scope))?.size === size;
+        });
+      const linesOf = async (exporting: typeof one) => {
+        const lines: string[] = [];
+        for await (const line of exporting.audit.export(scope)) lines.push(line.slice(0, -1));
+        return lines;
+      };
+      for (let n = 0; n < 9; n++) await add(n);
+      await sequenceBy(two, 9);
+      const old = await one.audit.head(scope);
+      const before = await linesOf(two);
+      const begunBefore = one.audit.export(scope);
+      await begunBefore.next();
+      await one.audit.rotateKey();
+      behindMs = 60_000;
+      await add(9);
+      await sequenceBy(two, 10);
+      const keys = await one.audit.publicKeys();
+      expect(keys.map(({ retiredAt }) => retiredAt === null)).toEqual([false, true]);
+      expect(old?.keyId).toBe(keys[0]?.id);
+      expect(await one.audit.head(scope)).toMatchObject({ keyId: keys[1]?.id });
+      // As an auditor has them who asked for them today.
+      const known = { keys, trusted: keys.map(({ id }) => id) };
+      for (const lines of [before, await linesOf(one), await linesOf(two)]) {
+        expect((await verifyExport(lines, known)).problems).toEqual([]);
+      }
+      await expect(
+        (async () => {
+          for await (const _line of begunBefore);
+        })(),
+      ).rejects.toMatchObject({ code: 'conflict' });
+
+      // What pruning leaves proves itself, too.
+      await sql`alter table audit_entries disable trigger never_updated`.execute(rotating.database.platform);
+      await sql`update audit_entries e set at = now() - interval '91 days' from audit_leaves l
+        where l.entry_id = e.id and e.tenant_id = ${scope.tenantId} and l.leaf < 6`.execute(
+        rotating.database.platform,
+      );
+      await sql`alter table audit_entries enable trigger never_updated`.execute(rotating.database.platform);
+      await one.made.prune();
+      await one.audit.rotateKey();
+      await add(10);
+      await sequenceBy(one, 11);
+      const witnesses = [{ size: 9, root: old?.root.toString('hex') ?? '' }];
+      const checked = await verifyExport(await linesOf(one), {
+        keys: await one.audit.publicKeys(),
+        witnesses,
+      });
+      expect(checked).toMatchObject({ isValid: true, firstLeaf: 6, size: 11, heads: 3 });
+      expect(checked.keys).toHaveLength(3);
+
+      const { rows } = await sql<{ kept: boolean }>`
+        select sealed_private_key is not null as kept from audit_keys order by created_at`.execute(
+        rotating.database.platform,
+      );
+      expect(rows.map(({ kept }) => kept)).toEqual([false, false, true]);
+      const sign = (keyId: string) =>
+        sql`insert into audit_heads (tenant_id, size, at, root, key_id, signature)
+          values (${scope.tenantId}, 11, now() + interval '1 s', ${Buffer.alloc(32)}, ${keyId}, ${Buffer.alloc(64)})`.execute(
+          rotating.database.platform,
+        );
+      await expect(sign(keys[0]?.id ?? '')).rejects.toThrow(/retired, or none/);
+      await expect(sign('0'.repeat(32))).rejects.toThrow(/retired, or none/);
+    } finally {
+      await rotating.drop();
+    }
   });
 
   it('goes on after its database was restored into a server that has come less far', async () => {
@@ -188,7 +304,10 @@ describe('the audit log', () => {
     const rows = await audit.page(scope, {}, { limit: 10, after: null });
     expect(rows.map(({ leaf }) => Number(leaf)).sort()).toEqual([0, 1, 2]);
     const keys = (await audit.publicKeys()).map(({ id }) => id);
-    expect(await verifyExport(await exported(scope), keys)).toMatchObject({ isValid: true, size: 3 });
+    expect(await verifyExport(await exported(scope), { trusted: keys })).toMatchObject({
+      isValid: true,
+      size: 3,
+    });
   });
 
   it('cannot be changed by the application, nor updated by anybody', async () => {

@@ -138,14 +138,24 @@ export function auditRoutes(audit: Audit): Routes {
           response: { 200: keysView, ...problemResponses },
         },
       },
-      async () => ({
-        keys: (await audit.publicKeys()).map(({ id, publicKey, createdAt, retiredAt }) => ({
-          id,
-          public_key: publicKey,
-          created_at: createdAt.toISOString(),
-          retired_at: retiredAt?.toISOString() ?? null,
-        })),
-      }),
+      async () => showKeys(await audit.publicKeys()),
+    );
+
+    api.post(
+      '/audit-logs/keys/rotate',
+      {
+        config: { access: { permission: 'keyring:manage' } },
+        schema: {
+          tags: ['Audit'],
+          summary:
+            'Sign tree heads and exports with a new key; the private half of the one before is forgotten',
+          response: { 201: keysView, ...problemResponses },
+        },
+      },
+      async (_request, reply) => {
+        await audit.rotateKey();
+        return reply.code(201).send(showKeys(await audit.publicKeys()));
+      },
     );
 
     api.get(
@@ -225,6 +235,17 @@ function entriesFor(principal: Principal): typeof showEntry {
 
 function showEntry({ leaf, entry }: AuditRow): z.infer<typeof entryView> {
   return { leaf: leaf === null ? null : Number(leaf), entry: JSON.parse(entry) as never };
+}
+
+function showKeys(keys: Awaited<ReturnType<Audit['publicKeys']>>): z.infer<typeof keysView> {
+  return {
+    keys: keys.map(({ id, publicKey, createdAt, retiredAt }) => ({
+      id,
+      public_key: publicKey,
+      created_at: createdAt.toISOString(),
+      retired_at: retiredAt?.toISOString() ?? null,
+    })),
+  };
 }
 
 function showHead({ tenantId, size, root, at, keyId, signature }: SignedTreeHead): z.infer<typeof headView> {

@@ -18,7 +18,7 @@ import type { SignedTreeHead } from './tree-head.ts';
 
 export interface AuditDependencies {
   readonly store: AuditStore;
-  readonly sequencer: Pick<Sequencer, 'signingKey'>;
+  readonly sequencer: Pick<Sequencer, 'keys'>;
   readonly clock: Clock;
 }
 
@@ -62,6 +62,9 @@ export function createAudit({ store, sequencer, clock }: AuditDependencies) {
     },
 
     publicKeys: () => store.publicKeys(),
+
+    /** From now on a new key signs, and the one before never again. */
+    rotateKey: () => sequencer.keys.rotate(),
 
     /** The newest signed head; null while nothing was ever logged. */
     head: async (scope: DatabaseScope): Promise<SignedTreeHead | null> =>
@@ -121,13 +124,14 @@ export function createAudit({ store, sequencer, clock }: AuditDependencies) {
     /**
      * The whole log as lines that `gatehouse audit verify` checks without a server. Ends at the newest signed head; the
      * log may grow meanwhile, and an export that is cut off has no seal.
+     * @throws AppError `conflict` when the key was rotated meanwhile: its header does not know the new one.
      */
     async *export(scope: DatabaseScope): AsyncGenerator<string> {
-      const key = await sequencer.signingKey();
+      await sequencer.keys.ensure();
       const head = await store.latestHead(scope);
       const size = head?.size ?? 0;
       const { firstLeaf } = await store.state(scope);
-      const publicKeys = (await store.publicKeys()).map(({ publicKey }) => publicKey);
+      const keys = await store.publicKeys();
       const pruned = await store.nodes(scope, subtreesOf({ start: 0, end: firstLeaf }));
       const writer = new ExportWriter();
       yield writer.header({
@@ -135,7 +139,7 @@ export function createAudit({ store, sequencer, clock }: AuditDependencies) {
         exportedAt: clock.now(),
         firstLeaf,
         pruned,
-        publicKeys,
+        keys,
       });
       for (let leaf = firstLeaf; leaf < size; ) {
         const { entries, heads } = await store.stretch(scope, leaf, size, exportBatch);
@@ -147,7 +151,15 @@ export function createAudit({ store, sequencer, clock }: AuditDependencies) {
         }
         leaf += entries.length;
       }
-      yield writer.seal(clock.now(), key);
+      yield await sequencer.keys.sign((key) => {
+        if (!keys.some(({ id }) => id === key.id)) {
+          throw new AppError(
+            'conflict',
+            'The key of the log was rotated during the export. Export it again.',
+          );
+        }
+        return writer.seal(new Date(Math.max(clock.now().getTime(), key.createdAt.getTime())), key);
+      });
     },
 
     /** Notes that somebody was refused: in their tenant's log, or the platform's, when nobody knows who they are. */

@@ -13,8 +13,16 @@ export interface ExportHeader {
   /** Entries before this one were pruned; their complete subtrees stand for them. */
   readonly firstLeaf: number;
   readonly pruned: readonly (Subtree & { readonly hash: Hash })[];
-  /** Public keys that signed, as SubjectPublicKeyInfo in base64. */
-  readonly publicKeys: readonly string[];
+  readonly keys: readonly ExportedKey[];
+}
+
+/** A key that ever signed. */
+export interface ExportedKey {
+  /** SubjectPublicKeyInfo, DER in base64. */
+  readonly publicKey: string;
+  readonly createdAt: Date;
+  /** From then on it signs nothing. */
+  readonly retiredAt: Date | null;
 }
 
 export const exportKind = 'gatehouse-audit-export';
@@ -35,16 +43,20 @@ export class ExportWriter {
   readonly #digest: Digest = createHash('sha256');
   #lines = 0;
 
-  header({ tenantId, exportedAt, firstLeaf, pruned, publicKeys }: ExportHeader): string {
+  header({ tenantId, exportedAt, firstLeaf, pruned, keys }: ExportHeader): string {
     return this.#line(
       JSON.stringify({
         kind: exportKind,
-        version: 1,
+        version: 2,
         tenant_id: tenantId,
         exported_at: exportedAt.toISOString(),
         first_leaf: firstLeaf,
         pruned: pruned.map(({ level, index, hash }) => ({ level, index, hash: hash.toString('hex') })),
-        public_keys: publicKeys,
+        keys: keys.map(({ publicKey, createdAt, retiredAt }) => ({
+          public_key: publicKey,
+          created_at: createdAt.toISOString(),
+          retired_at: retiredAt?.toISOString() ?? null,
+        })),
       }),
     );
   }

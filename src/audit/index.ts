@@ -6,4 +6,4 @@ export { platformLog } from './platform-log.ts';
 export { sealedAuditKeys } from './sealed-columns.ts';
 export { createSequencerStore } from './sequencer.store.ts';
 export { createSequencer } from './sequencer.ts';
-export { type Verification, verifyExport, type Witness } from './verify-export.ts';
+export { type KnownKey, type Verification, verifyExport, type Witness } from './verify-export.ts';

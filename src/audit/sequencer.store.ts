@@ -1,6 +1,7 @@
 import { sql, type Transaction } from 'kysely';
 import type { Database } from '../platform/database/database.ts';
 import { type Hash, type Subtree, subtreesOf } from './merkle-tree.ts';
+import { createSigningKeysStore, sequencerLock, signingKeyId } from './signing-keys.store.ts';
 import type { SignedTreeHead } from './tree-head.ts';
 
 /** An entry that has no place in its tenant's tree yet. */
@@ -18,14 +19,20 @@ export interface GrownTree {
   readonly nodes: readonly (Subtree & { readonly hash: Hash })[];
 }
 
-export type SequencerStore = ReturnType<typeof createSequencerStore>;
+export interface StoredTree {
+  readonly size: number;
+  readonly nodes: readonly (Subtree & { readonly hash: Hash })[];
+  readonly signedAt: Date | null;
+}
 
-/** Any number; the same in every instance. */
-const sequencerLock = 7_165_402_381;
+export type SequencerStore = ReturnType<typeof createSequencerStore>;
 
 /** SQL of giving entries their places. Runs as the owner role: the application may not touch the trees. */
 export function createSequencerStore(database: Database) {
   return {
+    ...createSigningKeysStore(database),
+    signingKeyId,
+
     /**
      * Runs `work` in one transaction, alone among all instances.
      * @returns what it returned, or null when another one is at it.
@@ -82,17 +89,16 @@ export function createSequencerStore(database: Database) {
         return true;
       }),
 
-    /** A tree's size, and the hashes of the complete subtrees that its root is made of. */
-    async treeOf(
-      tx: Transaction<unknown>,
-      tenantId: string,
-    ): Promise<{ size: number; nodes: readonly (Subtree & { readonly hash: Hash })[] }> {
+    /** A tree's size, the hashes of the complete subtrees that its root is made of, and when it was signed last. */
+    async treeOf(tx: Transaction<unknown>, tenantId: string): Promise<StoredTree> {
       await sql`insert into audit_logs (tenant_id) values (${tenantId}) on conflict do nothing`.execute(tx);
-      const { rows } = await sql<{
-        size: bigint;
-      }>`select size from audit_logs where tenant_id = ${tenantId}`.execute(tx);
+      const { rows } = await sql<{ size: bigint; signed_at: Date | null }>`
+        select size, (select at from audit_heads where tenant_id = ${tenantId}
+          order by size desc, at desc limit 1) as signed_at
+        from audit_logs where tenant_id = ${tenantId}`.execute(tx);
       const size = Number(rows[0]?.size ?? 0);
-      return { size, nodes: await readNodes(tx, tenantId, subtreesOf({ start: 0, end: size })) };
+      const nodes = await readNodes(tx, tenantId, subtreesOf({ start: 0, end: size }));
+      return { size, nodes, signedAt: rows[0]?.signed_at ?? null };
     },
 
     /** Keeps what a tree has grown by. */
@@ -112,23 +118,6 @@ export function createSequencerStore(database: Database) {
     async addHead(tx: Transaction<unknown>, { tenantId, size, at, root, keyId, signature }: SignedTreeHead) {
       await sql`insert into audit_heads (tenant_id, size, at, root, key_id, signature)
         values (${tenantId}, ${size}, ${at}, ${root}, ${keyId}, ${signature})`.execute(tx);
-    },
-
-    /** The key that signs now, sealed; null before the first. */
-    async signingKey(): Promise<{ id: string; publicKey: string; sealedPrivateKey: string } | null> {
-      const { rows } = await sql<{ id: string; public_key: string; sealed_private_key: string }>`
-        select id, public_key, sealed_private_key from audit_keys where retired_at is null
-        order by created_at desc limit 1`.execute(database.platform);
-      const [row] = rows;
-      return row ? { id: row.id, publicKey: row.public_key, sealedPrivateKey: row.sealed_private_key } : null;
-    },
-
-    async addSigningKey(
-      key: { id: string; publicKey: string; sealedPrivateKey: string },
-      at: Date,
-    ): Promise<void> {
-      await sql`insert into audit_keys (id, public_key, sealed_private_key, created_at)
-        values (${key.id}, ${key.publicKey}, ${key.sealedPrivateKey}, ${at})`.execute(database.platform);
     },
 
     /**

@@ -1,17 +1,11 @@
-import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import type { Clock } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
 import type { Secrets } from '../platform/secret-box.ts';
 import { leafOf } from './export-lines.ts';
 import { addLeaf, type Hash, hashOfRange, type Subtree } from './merkle-tree.ts';
 import type { LooseEntry, SequencerStore } from './sequencer.store.ts';
-import { keyIdOf, signHead } from './tree-head.ts';
-
-export interface SigningKey {
-  readonly id: string;
-  readonly publicKey: string;
-  readonly privateKey: KeyObject;
-}
+import { createSigningKeys, type SigningKey } from './signing-keys.ts';
+import { signHead } from './tree-head.ts';
 
 export interface SequencerDependencies {
   readonly store: SequencerStore;
@@ -23,9 +17,6 @@ export interface SequencerDependencies {
 }
 
 export type Sequencer = ReturnType<typeof createSequencer>;
-
-/** What a private key is sealed for. */
-export const auditKeyPurpose = (id: string) => `audit key:${id}`;
 
 /** Far below the 60 s within which a change of the log must be signed for. */
 const everyMs = 1_000;
@@ -43,46 +34,35 @@ export function createSequencer(deps: SequencerDependencies) {
   const { store, clock, log } = deps;
   const stopping = new AbortController();
   let running: Promise<void> = Promise.resolve();
-  let key: SigningKey | null = null;
+  const keys = createSigningKeys({ store, secretBox: deps.secretBox, clock });
   let prunedAtMs = Number.NEGATIVE_INFINITY;
 
-  const signingKey = async (): Promise<SigningKey> => {
-    key ??= (await storedKey()) ?? (await newKey());
-    return key;
-  };
-
-  const storedKey = async (): Promise<SigningKey | null> => {
-    const stored = await store.signingKey();
-    if (!stored) return null;
-    const pem = await deps.secretBox.open(stored.sealedPrivateKey, auditKeyPurpose(stored.id), null);
-    return { id: stored.id, publicKey: stored.publicKey, privateKey: createPrivateKey(pem) };
-  };
-
-  const newKey = async (): Promise<SigningKey> => {
-    const { publicKey, privateKey } = generateKeyPairSync('ed25519');
-    const id = keyIdOf(publicKey);
-    const spki = publicKey.export({ format: 'der', type: 'spki' }).toString('base64');
-    const pem = privateKey.export({ format: 'pem', type: 'pkcs8' }).toString();
-    const sealedPrivateKey = await deps.secretBox.seal(pem, auditKeyPurpose(id), null);
-    await store.addSigningKey({ id, publicKey: spki, sealedPrivateKey }, clock.now());
-    return { id, publicKey: spki, privateKey };
-  };
+  /** Not before what was signed before it: the clocks of instances differ a little. */
+  const signingTime = (signing: SigningKey, signedAt: Date | null): Date =>
+    new Date(Math.max(clock.now().getTime(), signing.createdAt.getTime(), signedAt?.getTime() ?? 0));
 
   /** One batch. @returns how many entries got their place; null when another instance is at it. */
-  const sequence = async (): Promise<number | null> => {
-    const signing = await signingKey();
-    return store.alone(async (tx) => {
+  const sequence = (): Promise<number | null> =>
+    keys.withCurrent((signing) =>
+      batchSignedBy(signing).then((done) => (done === 'retired' ? null : { done })),
+    );
+
+  const batchSignedBy = (signing: SigningKey): Promise<number | 'retired' | null> =>
+    store.alone(async (tx) => {
+      if ((await store.signingKeyId(tx)) !== signing.id) return 'retired';
       const entries = await store.take(tx, batch);
       for (const [tenantId, own] of Map.groupBy(entries, (entry) => entry.tenantId)) {
-        const { size, nodes } = await store.treeOf(tx, tenantId);
+        const { size, nodes, signedAt } = await store.treeOf(tx, tenantId);
         const grown = grow(size, nodes, own);
         await store.grow(tx, { tenantId, size, ...grown });
-        const head = { tenantId, size: size + own.length, root: grown.root, at: clock.now() };
-        await store.addHead(tx, signHead(head, signing));
+        const at = signingTime(signing, signedAt);
+        await store.addHead(
+          tx,
+          signHead({ tenantId, size: size + own.length, root: grown.root, at }, signing),
+        );
       }
       return entries.length;
     });
-  };
 
   const prune = async (): Promise<void> => {
     const until = new Date(clock.now().getTime() - deps.retentionDays * dayMs);
@@ -133,7 +113,7 @@ export function createSequencer(deps: SequencerDependencies) {
     },
     sequence,
     prune,
-    signingKey,
+    keys,
   };
 }
 

@@ -1,7 +1,7 @@
-import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ExportWriter, leafOf } from './export-lines.ts';
+import { ExportWriter, leafOf, sealBytes } from './export-lines.ts';
 import { addLeaf, type Hash, hashOfRange, type Subtree, subtreesOf } from './merkle-tree.ts';
 import { keyIdOf, signHead } from './tree-head.ts';
 import { verifyExport } from './verify-export.ts';
@@ -18,6 +18,12 @@ function newKey(): Key {
   return { id: keyIdOf(publicKey), privateKey, spki };
 }
 
+const keyOf = ({ spki }: Key, createdAt = time(0), retiredAt: Date | null = null) => ({
+  publicKey: spki,
+  createdAt,
+  retiredAt,
+});
+
 const house = newKey();
 const stranger = newKey();
 const tenantId = '019f0c0e-7a50-7e1c-9d0e-2f6f6a1b8a11';
@@ -30,12 +36,22 @@ const entryOf = (n: number) =>
     note: 'ä"\\',
   });
 
+interface Signing {
+  /** Who signs the head of so many entries. */
+  readonly by: (size: number) => Key;
+  readonly seal: Key;
+  /** As the header names them. */
+  readonly keys: readonly ReturnType<typeof keyOf>[];
+}
+
+const alone = (key: Key): Signing => ({ by: () => key, seal: key, keys: [keyOf(key)] });
+
 /** An export as a server makes it: pruned before `firstLeaf`, with a head behind each of `heads`. */
 function makeExport(
   entries: readonly string[],
   heads: readonly number[],
   firstLeaf = 0,
-  key: Key = house,
+  { by, seal, keys }: Signing = alone(house),
 ): string[] {
   const stored = new Map<string, Hash>();
   const hashOf = ({ level, index }: Subtree) => stored.get(`${level}/${index}`) ?? Buffer.alloc(32);
@@ -48,11 +64,11 @@ function makeExport(
     ...subtree,
     hash: hashOf(subtree),
   }));
-  const lines = [writer.header({ tenantId, exportedAt: time(0), firstLeaf, pruned, publicKeys: [key.spki] })];
+  const lines = [writer.header({ tenantId, exportedAt: time(0), firstLeaf, pruned, keys })];
   const headAt = (size: number) => {
     if (!heads.includes(size)) return;
     const root = hashOfRange({ start: 0, end: size }, hashOf);
-    lines.push(writer.head(signHead({ tenantId, size, root, at: time(size) }, key)));
+    lines.push(writer.head(signHead({ tenantId, size, root, at: time(size) }, by(size))));
   };
   headAt(firstLeaf);
   entries.forEach((entry, n) => {
@@ -60,13 +76,13 @@ function makeExport(
     lines.push(writer.entry(n, entry));
     headAt(n + 1);
   });
-  lines.push(writer.seal(time(entries.length + 1), key));
+  lines.push(writer.seal(time(entries.length + 1), seal));
   return lines.map((line) => line.slice(0, -1));
 }
 
 const entries = Array.from({ length: 23 }, (_, n) => entryOf(n));
 const good = makeExport(entries, [4, 11, 16, 23]);
-const trusted = [house.id];
+const trusted = { trusted: [house.id] };
 
 describe('the offline check of an export', () => {
   it('accepts what a server made, pruned or not, and tells what it holds', async () => {
@@ -90,7 +106,7 @@ describe('the offline check of an export', () => {
 
   it('does not pass over a witness of what was pruned, with which nothing can be compared', async () => {
     const witness = { size: 7, root: '0'.repeat(64) };
-    const pruned = await verifyExport(makeExport(entries, [16, 23], 8), trusted, [witness]);
+    const pruned = await verifyExport(makeExport(entries, [16, 23], 8), { ...trusted, witnesses: [witness] });
     expect(pruned).toMatchObject({ isValid: false });
     expect(pruned.problems.join()).toContain('cannot be compared');
   });
@@ -133,7 +149,12 @@ describe('the offline check of an export', () => {
   }, 120_000);
 
   it('catches a history that somebody else signed, unless nobody is to be trusted in particular', async () => {
-    const forged = makeExport([...entries.slice(0, 5), entryOf(99), ...entries.slice(6)], [23], 0, stranger);
+    const forged = makeExport(
+      [...entries.slice(0, 5), entryOf(99), ...entries.slice(6)],
+      [23],
+      0,
+      alone(stranger),
+    );
     expect((await verifyExport(forged, trusted)).problems[0]).toContain('not one to trust');
     expect(await verifyExport(forged)).toMatchObject({
       isValid: true,
@@ -144,12 +165,82 @@ describe('the offline check of an export', () => {
   it('catches a fork or a shortening by the holder of the key, for whoever knows an earlier head', async () => {
     const { root } = await verifyExport(makeExport(entries.slice(0, 11), [11]), trusted);
     const witness = [{ size: 11, root: root ?? '' }];
-    expect((await verifyExport(good, trusted, witness)).isValid).toBe(true);
+    expect((await verifyExport(good, { ...trusted, witnesses: witness })).isValid).toBe(true);
     const forked = makeExport([...entries.slice(0, 3), entryOf(99), ...entries.slice(4)], [4, 11, 23]);
     expect((await verifyExport(forked, trusted)).isValid).toBe(true);
-    expect((await verifyExport(forked, trusted, witness)).problems[0]).toContain('forked');
+    expect((await verifyExport(forked, { ...trusted, witnesses: witness })).problems[0]).toContain('forked');
     const short = makeExport(entries.slice(0, 7), [7]);
-    expect((await verifyExport(short, trusted, witness)).problems[0]).toContain('cut off');
+    expect((await verifyExport(short, { ...trusted, witnesses: witness })).problems[0]).toContain('cut off');
+  });
+
+  describe('after the key was rotated', () => {
+    const next = newKey();
+    const rotatedAt = 11;
+    const keys = [keyOf(house, time(0), time(rotatedAt)), keyOf(next, time(rotatedAt))];
+    const known = [house, next].map(({ id }, n) => ({
+      id,
+      createdAt: keys[n]?.createdAt ?? time(0),
+      retiredAt: keys[n]?.retiredAt ?? null,
+    }));
+    const by = (size: number) => (size <= rotatedAt ? house : next);
+    const heads = [4, 11, 16, 23];
+    const firstProblem = async (signing: Partial<Signing>, knowledge = {}, made = heads) =>
+      (await verifyExport(makeExport(entries, made, 0, { by, seal: next, keys, ...signing }), knowledge))
+        .problems[0];
+
+    it('accepts heads of both, each in its time, pruned or not', async () => {
+      const ids = { trusted: [house.id, next.id] };
+      for (const firstLeaf of [0, 7, 11, 22]) {
+        const lines = makeExport(entries, heads, firstLeaf, { by, seal: next, keys });
+        expect(await verifyExport(lines, ids)).toMatchObject({ isValid: true, size: 23 });
+        expect(await verifyExport(lines, { keys: known })).toMatchObject({ isValid: true });
+      }
+      // What was exported before, too, by whoever knows the keys of today.
+      expect(await verifyExport(makeExport(entries.slice(0, 10), [10]), { keys: known })).toMatchObject({
+        isValid: true,
+      });
+    });
+
+    it('catches a head or a seal of a retired key, and a head of a key that was not there yet', async () => {
+      expect(await firstProblem({ by: () => house })).toMatch(/after it was retired/);
+      expect(await firstProblem({ by: (size) => (size === 23 ? house : by(size)) })).toMatch(
+        /after it was retired/,
+      );
+      expect(await firstProblem({ seal: house })).toMatch(/after it was retired/);
+      const retiredLater = [keyOf(house, time(0), time(99)), keyOf(next, time(rotatedAt))];
+      expect(await firstProblem({ seal: house, keys: retiredLater })).toMatch(/seal, and was retired before/);
+      expect(await firstProblem({ by: () => next })).toMatch(/when there was no such key yet/);
+    });
+
+    it('catches who holds a stolen key that has retired, whatever their export says of it', async () => {
+      const asIfNothing = { by: () => house, seal: house, keys: [keyOf(house)] };
+      expect(await firstProblem(asIfNothing, { trusted: [house.id, next.id] })).toBeUndefined();
+      expect(await firstProblem(asIfNothing, { keys: known })).toMatch(/after it was retired/);
+    });
+
+    it('catches a key that the log never knew', async () => {
+      const withStranger = { by: (size: number) => (size === 23 ? stranger : by(size)) };
+      expect(await firstProblem(withStranger)).toMatch(/not among the export's keys/);
+      const named = { ...withStranger, keys: [...keys, keyOf(stranger, time(12))] };
+      expect(await firstProblem(named, { keys: known })).toMatch(/not one that the log is known to have had/);
+    });
+
+    it('reads exports from before keys had times', async () => {
+      const lines = makeExport(entries, [23]);
+      const header = JSON.parse(lines[0] ?? '');
+      const { keys: _keys, exported_at, first_leaf, pruned, tenant_id, kind } = header;
+      const old = { kind, version: 1, tenant_id, exported_at, first_leaf, pruned, public_keys: [house.spki] };
+      lines[0] = JSON.stringify(old);
+      const before = lines.slice(0, -1).map((line) => `${line}\n`);
+      const seal = {
+        lines: before.length,
+        sha256: createHash('sha256').update(before.join('')).digest('hex'),
+        at: time(24).toISOString(),
+      };
+      const signature = sign(null, sealBytes(seal), house.privateKey).toString('hex');
+      lines[lines.length - 1] = JSON.stringify({ seal: { ...seal, key_id: house.id, signature } });
+      expect(await verifyExport(lines, trusted)).toMatchObject({ isValid: true, size: 23 });
+    });
   });
 
   it('says what is wrong, and where', async () => {

@@ -11,6 +11,23 @@ export interface Witness {
   readonly root: string;
 }
 
+/** A key of the log, as the reader knows it from elsewhere: from `GET /api/v1/audit-logs/keys`, kept on another machine. */
+export interface KnownKey {
+  readonly id: string;
+  readonly createdAt: Date;
+  /** From then on it signed nothing; null: it signed when this was written down. */
+  readonly retiredAt: Date | null;
+}
+
+/** What the reader knows from elsewhere. */
+export interface Knowledge {
+  /** Ids of keys; absent: any. */
+  readonly trusted?: readonly string[] | undefined;
+  readonly witnesses?: readonly Witness[];
+  /** All keys that the log ever had; absent: those that the export names. */
+  readonly keys?: readonly KnownKey[] | undefined;
+}
+
 export interface Verification {
   readonly isValid: boolean;
   /** What is wrong, the first dozen of it, each with its line; empty exactly when valid. */
@@ -32,15 +49,27 @@ const time = z.string().refine((text) => {
   const at = new Date(text);
   return !Number.isNaN(at.getTime()) && at.toISOString() === text;
 });
-const headerLine = z.strictObject({
+const headerBase = z.strictObject({
   kind: z.literal(exportKind),
-  version: z.literal(1),
   tenant_id: z.string(),
   exported_at: time,
   first_leaf: count,
   pruned: z.array(z.strictObject({ level: count, index: count, hash: hex })).max(64),
-  public_keys: z.array(z.string()).min(1).max(1_000),
 });
+const mostKeys = 1_000;
+/** Version 1 told keys without their times. */
+const headerLineV1 = headerBase.extend({
+  version: z.literal(1),
+  public_keys: z.array(z.string()).min(1).max(mostKeys),
+});
+const headerLineV2 = headerBase.extend({
+  version: z.literal(2),
+  keys: z
+    .array(z.strictObject({ public_key: z.string(), created_at: time, retired_at: time.nullable() }))
+    .min(1)
+    .max(mostKeys),
+});
+const headerLine = z.discriminatedUnion('version', [headerLineV1, headerLineV2]);
 const headLine = z.strictObject({
   head: z.strictObject({ size: count, root: hex, at: time, key_id: z.string(), signature }),
 });
@@ -50,23 +79,31 @@ const sealLine = z.strictObject({
 
 const maxProblems = 12;
 
+interface ExportKey {
+  readonly key: KeyObject;
+  /** Null: not told. */
+  readonly createdAt: Date | null;
+  readonly retiredAt: Date | null;
+  /** As the export itself says. */
+  readonly isRetired: boolean;
+}
+
 /**
  * Checks an export by itself: that every entry is where it was, that the signed tree heads are those of these entries,
  * that nothing was added, left out or cut off, and that the whole is sealed. Needs no server and no database.
  *
  * Whoever holds the signing key can make a valid export of another history. Against that help `witnesses`: a head seen
- * before must be the head of these entries, too. And `trusted`: without it the export's own keys are taken for what
- * they say, which shows only that one hand made it.
+ * before must be the head of these entries, too. And `trusted` or `keys`: without them the export's own keys are taken for
+ * what they say, which shows only that one hand made it. `keys` also tell until when each may have signed, whatever an
+ * export says that was made with one that was stolen after it had retired.
  *
  * @param lines the export's lines without their line feeds, the last one possibly empty.
- * @param trusted ids of keys that are known from elsewhere; null: any.
  */
 export async function verifyExport(
   lines: AsyncIterable<string> | Iterable<string>,
-  trusted: readonly string[] | null = null,
-  witnesses: readonly Witness[] = [],
+  known: Knowledge = {},
 ): Promise<Verification> {
-  const check = new ExportCheck(trusted, witnesses);
+  const check = new ExportCheck(known);
   for await (const line of lines) {
     check.line(line);
     if (check.isHopeless) break;
@@ -77,9 +114,11 @@ export async function verifyExport(
 class ExportCheck {
   readonly #problems: string[] = [];
   readonly #trusted: readonly string[] | null;
+  /** By id; null: nobody wrote them down. */
+  readonly #known: ReadonlyMap<string, KnownKey> | null;
   readonly #witnesses: readonly Witness[];
   readonly #digest = createHash('sha256');
-  readonly #keys = new Map<string, KeyObject>();
+  readonly #keys = new Map<string, ExportKey>();
   readonly #signers = new Set<string>();
   readonly #subtrees = new Map<string, Hash>();
   #lines = 0;
@@ -90,9 +129,10 @@ class ExportCheck {
   #lastHead: SignedTreeHead | null = null;
   #phase: 'header' | 'entries' | 'sealed' = 'header';
 
-  constructor(trusted: readonly string[] | null, witnesses: readonly Witness[]) {
-    this.#trusted = trusted;
+  constructor({ trusted, witnesses = [], keys }: Knowledge) {
+    this.#trusted = trusted ?? null;
     this.#witnesses = witnesses;
+    this.#known = keys ? new Map(keys.map((key) => [key.id, key])) : null;
   }
 
   /** There is no sense in reading on. */
@@ -142,7 +182,11 @@ class ExportCheck {
     this.#tenantId = header.tenant_id;
     this.#firstLeaf = header.first_leaf;
     this.#size = header.first_leaf;
-    for (const spki of header.public_keys) this.#addKey(spki);
+    if (header.version === 1) for (const spki of header.public_keys) this.#addKey(spki, null, null);
+    else {
+      for (const { public_key, created_at, retired_at } of header.keys)
+        this.#addKey(public_key, new Date(created_at), retired_at === null ? null : new Date(retired_at));
+    }
     const expected = subtreesOf({ start: 0, end: header.first_leaf });
     const isWhole =
       expected.length === header.pruned.length &&
@@ -159,10 +203,17 @@ class ExportCheck {
     this.#grown();
   }
 
-  #addKey(spki: string): void {
+  #addKey(spki: string, createdAt: Date | null, retiredAt: Date | null): void {
     try {
       const key = publicKeyOf(spki);
-      this.#keys.set(keyIdOf(key), key);
+      const id = keyIdOf(key);
+      const known = this.#known?.get(id);
+      this.#keys.set(id, {
+        key,
+        createdAt: known?.createdAt ?? createdAt,
+        retiredAt: earlier(known?.retiredAt ?? null, retiredAt),
+        isRetired: retiredAt !== null,
+      });
     } catch {
       this.#problem('a public key cannot be read');
     }
@@ -221,7 +272,7 @@ class ExportCheck {
       this.#problem(`the tree head is of ${size} entries, and ${this.#size} stand before it`);
     else if (!this.#rootNow().equals(head.root))
       this.#problem('the tree head is not that of the entries before it');
-    const key = this.#signer(key_id);
+    const key = this.#signer(key_id, head.at);
     if (key && !isSignedBy(head, key)) this.#problem('the signature of the tree head is wrong');
     this.#heads++;
     this.#lastHead = head;
@@ -238,20 +289,34 @@ class ExportCheck {
     if (seal.lines !== this.#lines)
       this.#problem(`the seal is of ${seal.lines} lines, not of ${this.#lines}`);
     if (seal.sha256 !== this.#digest.copy().digest('hex')) this.#problem('the seal is of another text');
-    const key = this.#signer(key_id);
+    const key = this.#signer(key_id, new Date(seal.at));
+    if (this.#keys.get(key_id)?.isRetired)
+      this.#problem(`key ${key_id} made the seal, and was retired before`);
     if (key && !verify(null, sealBytes(seal), key, Buffer.from(signature, 'hex')))
       this.#problem('the signature of the seal is wrong');
   }
 
-  #signer(id: string): KeyObject | null {
-    const key = this.#keys.get(id);
-    if (!key) {
+  #signer(id: string, at: Date): KeyObject | null {
+    const signer = this.#keys.get(id);
+    if (!signer) {
       this.#problem(`key ${id} signed, and is not among the export's keys`);
       return null;
     }
     this.#signers.add(id);
     if (this.#trusted !== null && !this.#trusted.includes(id)) this.#problem(`key ${id} is not one to trust`);
-    return key;
+    if (this.#known !== null && !this.#known.has(id))
+      this.#problem(`key ${id} signed, and is not one that the log is known to have had`);
+    const { createdAt, retiredAt } = signer;
+    if (retiredAt !== null && at > retiredAt)
+      this.#problem(`key ${id} signed at ${at.toISOString()}, after it was retired`);
+    // The first one may have signed by the clock of another instance, which was a little behind.
+    if (createdAt !== null && at < createdAt && this.#hasOlder(createdAt))
+      this.#problem(`key ${id} signed for ${at.toISOString()}, when there was no such key yet`);
+    return signer.key;
+  }
+
+  #hasOlder(createdAt: Date): boolean {
+    return [...this.#keys.values()].some((one) => one.createdAt !== null && one.createdAt < createdAt);
   }
 
   #whole(): void {
@@ -281,6 +346,11 @@ class ExportCheck {
   #problem(what: string): void {
     this.#problems.push(`line ${this.#lines + 1}: ${what}`);
   }
+}
+
+function earlier(one: Date | null, other: Date | null): Date | null {
+  if (one === null || other === null) return one ?? other;
+  return one < other ? one : other;
 }
 
 function parse<T>(schema: z.ZodType<T>, line: string): T | null {

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { type Verification, verifyExport, type Witness } from '../audit/index.ts';
+import { type KnownKey, type Verification, verifyExport, type Witness } from '../audit/index.ts';
 import { AppError } from '../platform/errors.ts';
 import { type CommandContext, exitCodes } from './command.ts';
 
@@ -10,16 +10,17 @@ const maxLineLength = 2 * 1024 * 1024;
 
 /**
  * Checks an export of an audit log with nothing but the file. Exit code 1 when it does not hold.
- * @throws AppError `invalid` when a file cannot be read, or a witness is not a tree head.
+ * @throws AppError `invalid` when a file cannot be read, or is not what its option wants.
  */
 export async function verifyAuditExport(
   path: string,
-  values: { readonly 'trust-key'?: string; readonly witness?: string },
+  values: { readonly 'trust-key'?: string; readonly keys?: string; readonly witness?: string },
   { output }: CommandContext,
 ): Promise<number> {
-  const trusted = values['trust-key']?.split(',').map((id) => id.trim()) ?? null;
+  const trusted = values['trust-key']?.split(',').map((id) => id.trim());
+  const keys = values.keys === undefined ? undefined : await readKeys(values.keys);
   const witnesses = values.witness === undefined ? [] : [await readWitness(values.witness)];
-  const found = await verifyExport(linesOf(path), trusted, witnesses);
+  const found = await verifyExport(linesOf(path), { trusted, keys, witnesses });
   output.result({
     valid: found.isValid,
     problems: found.problems,
@@ -31,7 +32,8 @@ export async function verifyAuditExport(
     keys: found.keys,
   });
   for (const problem of found.problems) output.line(`${output.paint('bad', 'problem')}  ${problem}`);
-  if (found.isValid) sayValid(found, trusted !== null, witnesses.length > 0, output);
+  if (found.isValid)
+    sayValid(found, trusted !== undefined || keys !== undefined, witnesses.length > 0, output);
   else output.line('This export does not hold: something in it was changed, left out, added or cut off.');
   return found.isValid ? exitCodes.ok : exitCodes.failed;
 }
@@ -49,7 +51,7 @@ function sayValid(
   const signers = keys.map(({ id }) => id).join(', ');
   if (!keysAreTrusted) {
     output.line(
-      `Signed by key ${signers}. Whether that is the server's key, this file cannot tell: compare it with GET /api/v1/audit-logs/keys, and name it with --trust-key.`,
+      `Signed by key ${signers}. Whether that is the server's key, this file cannot tell: compare it with GET /api/v1/audit-logs/keys, and name it with --trust-key, or that reply with --keys.`,
     );
   }
   if (!hasWitness) {
@@ -70,6 +72,37 @@ async function readWitness(path: string): Promise<Witness> {
     return witnessFile.parse(head);
   } catch (cause) {
     throw new AppError('invalid', `${path} is not a tree head as GET /api/v1/audit-logs/head gives it.`, {
+      cause,
+    });
+  }
+}
+
+const keysFile = z.object({
+  keys: z
+    .array(
+      z.object({
+        id: z.string(),
+        created_at: z.iso.datetime().transform((at) => new Date(at)),
+        retired_at: z.iso
+          .datetime()
+          .transform((at) => new Date(at))
+          .nullable(),
+      }),
+    )
+    .min(1),
+});
+
+/** Keys of the log as `GET /api/v1/audit-logs/keys` gave them. */
+async function readKeys(path: string): Promise<KnownKey[]> {
+  try {
+    const { keys } = keysFile.parse(JSON.parse(await readFile(path, 'utf8')));
+    return keys.map(({ id, created_at, retired_at }) => ({
+      id,
+      createdAt: created_at,
+      retiredAt: retired_at,
+    }));
+  } catch (cause) {
+    throw new AppError('invalid', `${path} is no list of keys as GET /api/v1/audit-logs/keys gives it.`, {
       cause,
     });
   }

@@ -193,6 +193,11 @@ export const commands: readonly Command[] = [
         value: 'id,…',
         help: 'ids of the keys that may have signed; else any, and its id is shown',
       },
+      keys: {
+        type: 'string',
+        value: 'file',
+        help: 'the keys of the log, kept elsewhere (GET /api/v1/audit-logs/keys): no other may have signed, and none after it was retired',
+      },
       witness: {
         type: 'string',
         value: 'file',
