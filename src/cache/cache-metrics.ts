@@ -1,7 +1,7 @@
-import { Gauge } from 'prom-client';
 import { usdFromNano } from '../costs/index.ts';
 import { createBoundedCache } from '../platform/bounded-cache.ts';
 import { createCounter } from '../platform/counter.ts';
+import { createGauge } from '../platform/gauge.ts';
 import { createHistogram } from '../platform/histogram.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import { type Entry, type EntryKind, entryKinds } from './entry.ts';
@@ -51,15 +51,7 @@ export function createCacheMetrics(
     help: 'Times that the cache did without Redis, because it was away or did not answer in time',
   }).series({});
   let savedNanoUsd = 0n;
-  const gauge = (name: string, help: string, value: () => number) =>
-    new Gauge({
-      name,
-      help,
-      registers: [registry],
-      collect() {
-        this.set(value());
-      },
-    });
+  const gauge = (name: string, help: string, value: () => number) => createGauge(registry, name, help, value);
   gauge('gatehouse_cache_bytes', 'Memory that cached answers take in this process', () => held().bytes);
   gauge('gatehouse_cache_entries', 'Cached answers in this process', () => held().entries);
   gauge('gatehouse_cache_evictions', 'Cached answers that had to make room', () => held().evictions);

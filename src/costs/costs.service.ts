@@ -1,8 +1,9 @@
 import { join } from 'node:path';
-import { Counter, Gauge } from 'prom-client';
+import { Counter } from 'prom-client';
 import type { Clock } from '../platform/clock.ts';
 import type { DatabaseScope } from '../platform/database/database.ts';
 import { AppError } from '../platform/errors.ts';
+import { createGauge } from '../platform/gauge.ts';
 import type { NewId } from '../platform/ids.ts';
 import type { Log } from '../platform/log.ts';
 import type { Metrics } from '../platform/metrics.ts';
@@ -75,22 +76,18 @@ export function createCosts(deps: CostsDependencies) {
     help: 'Ledger rows that the database refused and that were set aside in the spool directory',
     registers: [deps.metrics],
   });
-  new Gauge({
-    name: 'gatehouse_spool_rows',
-    help: 'Ledger rows on disk that are not in the database yet',
-    registers: [deps.metrics],
-    collect() {
-      this.set(spool.waiting().rows);
-    },
-  });
-  new Gauge({
-    name: 'gatehouse_spool_bytes',
-    help: 'Size of the ledger rows on disk that are not in the database yet',
-    registers: [deps.metrics],
-    collect() {
-      this.set(spool.waiting().bytes);
-    },
-  });
+  createGauge(
+    deps.metrics,
+    'gatehouse_spool_rows',
+    'Ledger rows on disk that are not in the database yet',
+    () => spool.waiting().rows,
+  );
+  createGauge(
+    deps.metrics,
+    'gatehouse_spool_bytes',
+    'Size of the ledger rows on disk that are not in the database yet',
+    () => spool.waiting().bytes,
+  );
   const writer = createLedgerWriter({
     spool,
     add: store.add,

@@ -1,4 +1,5 @@
-import { Counter, Gauge } from 'prom-client';
+import { Counter } from 'prom-client';
+import { createGauge } from '../platform/gauge.ts';
 import { createHistogram } from '../platform/histogram.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { Target } from '../routing/index.ts';
@@ -70,14 +71,7 @@ export function createCallMetrics(
   register('gatehouse_unpriced_calls_total', 'Calls of models without a known price', [], (counter, sums) => {
     counter.inc(sums.labels, sums.unpriced);
   });
-  new Gauge({
-    name: 'gatehouse_model_calls_in_flight',
-    help: 'Model calls going on',
-    registers: [registry],
-    collect() {
-      this.set(inFlight.calls());
-    },
-  });
+  createGauge(registry, 'gatehouse_model_calls_in_flight', 'Model calls going on', () => inFlight.calls());
   const overhead = createHistogram(registry, {
     name: 'gatehouse_overhead_seconds',
     help: 'Time of a model call that was not spent waiting for its providers',

@@ -1,9 +1,9 @@
-import { Gauge } from 'prom-client';
 import type { BudgetGate, OutputSizes, TokenUsage } from '../costs/index.ts';
 import type { Admitted, Counters, Decision, Demand, LimitGate, Refused } from '../limits/index.ts';
 import type { Clock } from '../platform/clock.ts';
 import { createCounter } from '../platform/counter.ts';
 import { AppError } from '../platform/errors.ts';
+import { createGauge } from '../platform/gauge.ts';
 import type { NewId } from '../platform/ids.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { Random } from '../platform/random.ts';
@@ -68,14 +68,12 @@ export function createReserveCall(deps: ReserveCallDependencies): ReserveCall {
   const { clock, newId, inFlight } = deps;
   const { limits, counters, budgets, outputSizes } = deps.reservations;
   const room = new WaitingRoom(clock);
-  new Gauge({
-    name: 'gatehouse_calls_waiting_for_budget',
-    help: 'Model calls that wait for room that other calls hold of a hard budget',
-    registers: [deps.metrics],
-    collect() {
-      this.set(room.waiting);
-    },
-  });
+  createGauge(
+    deps.metrics,
+    'gatehouse_calls_waiting_for_budget',
+    'Model calls that wait for room that other calls hold of a hard budget',
+    () => room.waiting,
+  );
   const budgetRefusals = createCounter(deps.metrics, {
     name: 'gatehouse_budget_refusals_total',
     help: 'Model calls that a hard budget had no room for, or further targets of one',

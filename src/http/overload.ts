@@ -1,9 +1,9 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { getHeapStatistics } from 'node:v8';
-import { Gauge } from 'prom-client';
 import type { Clock } from '../platform/clock.ts';
 import { createCounter } from '../platform/counter.ts';
 import { AppError } from '../platform/errors.ts';
+import { createGauge } from '../platform/gauge.ts';
 import type { Metrics } from '../platform/metrics.ts';
 
 /**
@@ -106,14 +106,7 @@ export function createOverload(deps: {
     interactive: shed.series({ priority: 'interactive' }),
   };
   const gauge = (name: string, help: string, value: () => number) =>
-    new Gauge({
-      name,
-      help,
-      registers: [deps.metrics],
-      collect() {
-        this.set(value());
-      },
-    });
+    createGauge(deps.metrics, name, help, value);
   gauge('http_overload_level', '0: all are let in; 1: no background work; 2: the reserve only', () => level);
   gauge(
     'event_loop_delay_seconds',

@@ -1,5 +1,5 @@
-import { Gauge } from 'prom-client';
 import { createCounter } from '../platform/counter.ts';
+import { createGauge } from '../platform/gauge.ts';
 import { createHistogram, type HistogramSeries } from '../platform/histogram.ts';
 import type { Metrics } from '../platform/metrics.ts';
 
@@ -21,14 +21,7 @@ export function createRequestMetrics(registry: Metrics) {
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120],
   });
   let inFlight = 0;
-  new Gauge({
-    name: 'http_requests_in_flight',
-    help: 'Requests being answered now',
-    registers: [registry],
-    collect() {
-      this.set(inFlight);
-    },
-  });
+  createGauge(registry, 'http_requests_in_flight', 'Requests being answered now', () => inFlight);
   // One entry a route: found by the pattern and method that Fastify keeps anyway.
   const routes = new Map<string, Map<string, RouteSeries>>();
   const seriesOf = (method: string, route: string): RouteSeries => {

@@ -1,17 +1,15 @@
-import { Gauge } from 'prom-client';
 import { createCounter } from '../../platform/counter.ts';
+import { createGauge } from '../../platform/gauge.ts';
 import { createHistogram } from '../../platform/histogram.ts';
 import type { Metrics } from '../../platform/metrics.ts';
 
 export function createRedisCountersMetrics(metrics: Metrics, isShared: () => boolean) {
-  new Gauge({
-    name: 'gatehouse_limits_redis_state',
-    help: '1: limits are counted together with the other instances; 0: Redis is away, and each counts for itself',
-    registers: [metrics],
-    collect() {
-      this.set(isShared() ? 1 : 0);
-    },
-  });
+  createGauge(
+    metrics,
+    'gatehouse_limits_redis_state',
+    '1: limits are counted together with the other instances; 0: Redis is away, and each counts for itself',
+    () => (isShared() ? 1 : 0),
+  );
   const local = createCounter(metrics, {
     name: 'gatehouse_limits_local_decisions_total',
     help: 'Admissions decided without Redis, by outcome; closed: refused because the policy says so',
