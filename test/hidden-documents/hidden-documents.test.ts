@@ -2,7 +2,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createSimulator, type Simulator } from '../../tools/simulator/server.ts';
 import { createDraws, type Draws } from '../crash/random.ts';
 import { call, type Reply, type RunningServer, removeDirectory, startServer } from '../harness/server.ts';
-import { comparable, furnishTwin, hiddenDocuments, openDocuments, type Twin } from './twin-tenants.ts';
+import {
+  comparable,
+  furnishTwin,
+  type HiddenBy,
+  hiddenDocuments,
+  openDocuments,
+  type Twin,
+} from './twin-tenants.ts';
 
 /*
  * Two tenants hold the same documents, and one of them some more that its readers may not read. The same requests, drawn
@@ -10,16 +17,13 @@ import { comparable, furnishTwin, hiddenDocuments, openDocuments, type Twin } fr
  */
 let simulator: Simulator;
 let server: RunningServer;
-let twins: [Twin, Twin];
+let provider: string;
 
 beforeAll(async () => {
   simulator = createSimulator({ seed: 5 });
   const upstream = await simulator.start();
+  provider = `${upstream.url}/v1`;
   server = await startServer();
-  twins = [
-    await furnishTwin(server, 'hiding', `${upstream.url}/v1`, true),
-    await furnishTwin(server, 'candid', `${upstream.url}/v1`, false),
-  ];
 });
 afterAll(async () => {
   await server.stop();
@@ -60,7 +64,7 @@ function draw(draws: Draws): Asking {
       ? twin.hiddenIds[place]
       : [...twin.names].find(([, name]) => name === `open document ${place}`)?.[0]) ?? '';
   const query = [draws.pick(words), draws.pick(words), draws.pick(words)].join(' ');
-  const mode = draws.pick([undefined, 'lexical', 'hybrid'] as const);
+  const mode = draws.pick([undefined, 'lexical', 'hybrid', 'vector'] as const);
   const limit = draws.integer(1, 10);
   const question = draws.pick(questions);
   const filtered = draws.weighted({ none: 3, ids: 2, metadata: 2 });
@@ -130,7 +134,16 @@ const ask = async (twin: Twin, asking: Asking): Promise<Reply> => {
   return call(server.url, twin.keys[who], method, path, body);
 };
 
-describe('documents that a reader may not read', () => {
+describe.each<HiddenBy>(['readers', 'a condition'])('documents that a reader may not read, by %s,', (by) => {
+  let twins: [Twin, Twin];
+  beforeAll(async () => {
+    const slug = by.replace(' ', '-');
+    twins = [
+      await furnishTwin(server, `${slug}-hiding`, provider, true, by),
+      await furnishTwin(server, `${slug}-candid`, provider, false, by),
+    ];
+  });
+
   it('are there for those who may', async () => {
     const list = await call(server.url, twins[0].keys.payroll, 'GET', '/api/v1/documents');
     expect(list.json.documents).toHaveLength(openDocuments.length + hiddenDocuments.length);
@@ -138,6 +151,7 @@ describe('documents that a reader may not read', () => {
       query: 'crowns',
     });
     expect(found.text).toContain('ninety thousand');
+    expect(found.json.mode).toBe('hybrid');
   });
 
   it('make no difference to any reply: not to an id, a count, a score, a cursor, an error or a cached answer', async () => {
@@ -179,12 +193,16 @@ describe('documents that a reader may not read', () => {
     for (const [place, text] of hiddenDocuments.entries()) {
       const bodies = [
         { title: `Secret ${place}`, text, metadata: { shelf: place % 2, kind: 'note' } },
-        { title: 'Other', text: `${text} `, external_id: `secret-${place}` },
+        { title: 'Other', text: `${text} `, metadata: {}, external_id: `secret-${place}` },
       ];
       for (const body of bodies) {
         const replies: string[] = [];
         for (const twin of twins) {
-          const added = await call(server.url, twin.keys.writer, 'POST', '/api/v1/documents?wait=true', body);
+          const metadata = { ...body.metadata, ...twin.marks };
+          const added = await call(server.url, twin.keys.writer, 'POST', '/api/v1/documents?wait=true', {
+            ...body,
+            metadata,
+          });
           twin.names.set(added.json.id, `sent ${place}`);
           replies.push(comparable(twin, added));
           const gone = await call(

@@ -17,9 +17,28 @@ export const hiddenDocuments = [
   'The zanzibar ledger: harbour, harbour, harbour, signal, signal, lamp, salaries, tide, pilot.',
 ] as const;
 
+/** By what they are hidden: they name their readers, or the roles of those who ask have a condition. */
+export type HiddenBy = 'readers' | 'a condition';
+
+/** What the condition asks for is said of every document that is open, and of each hidden one something else, or nothing. */
+const condition = {
+  'metadata.department': { $eq: { $reader: 'department' } },
+  $not: { 'metadata.clearance': { $gt: { $reader: 'clearance' } } },
+};
+const attributes = { department: 'harbour', clearance: 2 };
+const openMarks = { department: 'harbour', clearance: 1 };
+const hiddenMarks = [
+  { department: 'payroll', clearance: 1 },
+  { department: 'harbour', clearance: 3 },
+  {},
+  { department: 7, clearance: 'none' },
+] as const;
+
 export interface Twin {
   readonly slug: string;
   readonly keys: Readonly<Record<'reader' | 'writer' | 'auditor' | 'payroll', string>>;
+  /** What a writer says of a document that is to be open. */
+  readonly marks: Readonly<Record<string, string | number>>;
   /** What stands for an id or a key of this tenant in a reply that is compared. */
   readonly names: Map<string, string>;
   /** Ids of the hidden documents; where there are none, ids of nothing. */
@@ -32,7 +51,9 @@ export async function furnishTwin(
   slug: string,
   provider: string,
   withHidden: boolean,
+  by: HiddenBy,
 ): Promise<Twin> {
+  const isConditional = by === 'a condition';
   const inTenant = { 'x-tenant-id': slug };
   const owner = async (method: string, path: string, body: unknown): Promise<any> => {
     const reply = await server.call(method, path, body, inTenant);
@@ -40,30 +61,48 @@ export async function furnishTwin(
     return reply.json;
   };
   await server.call('POST', '/api/v1/tenants', { name: slug, slug });
-  await owner('POST', '/api/v1/roles', {
-    name: 'auditor',
-    permissions: ['audit:read', 'audit:export', 'documents:read', 'queries:run', 'documents:write'],
-  });
+  const reading = ['documents:read', 'queries:run'];
+  const ownRoles = {
+    auditor: ['audit:read', 'audit:export', ...reading, 'documents:write'],
+    ...(isConditional && { reader: reading, writer: [...reading, 'documents:write'] }),
+  };
+  for (const [name, permissions] of Object.entries(ownRoles)) {
+    await owner('POST', '/api/v1/roles', {
+      name,
+      permissions,
+      ...(isConditional && { document_condition: condition }),
+    });
+  }
   await owner('POST', '/api/v1/providers', { name: 'sim', kind: 'openai', base_url: provider });
   await owner('PUT', '/api/v1/routes/default', {
     cache: { mode: 'exact' },
     tiers: [{ targets: [{ provider: 'sim', model: 'gpt-4o-mini', weight: 1 }] }],
   });
+  // With vectors from the first document on.
+  await owner('PUT', '/api/v1/routes/embeddings', {
+    tiers: [{ targets: [{ provider: 'sim', model: 'text-embedding-3-small', weight: 1 }] }],
+  });
   const keys: Record<string, string> = {};
   const names = new Map<string, string>();
   for (const [name, role, groups] of [
-    ['reader', 'analyst', []],
-    ['writer', 'operator', []],
+    ['reader', isConditional ? 'reader' : 'analyst', []],
+    ['writer', isConditional ? 'writer' : 'operator', []],
     ['auditor', 'auditor', []],
     ['payroll', 'operator', ['payroll']],
   ] as const) {
-    const made = await owner('POST', '/api/v1/keys', { name, role, groups });
+    const made = await owner('POST', '/api/v1/keys', {
+      name,
+      role,
+      groups,
+      ...(isConditional && name !== 'payroll' && { attributes }),
+    });
     keys[name] = made.key;
     names.set(made.id, `key of the ${name}`);
     names.set(made.tenant_id, 'the tenant');
   }
   const add = async (who: string, body: unknown) =>
     (await call(server.url, keys[who] ?? '', 'POST', '/api/v1/documents?wait=true', body)).json.id as string;
+  const marks: Twin['marks'] = isConditional ? openMarks : {};
   const hiddenIds: string[] = [];
   for (const [place, text] of openDocuments.entries()) {
     // Among the others, so that they would show in pages and cursors.
@@ -73,22 +112,22 @@ export async function furnishTwin(
         await add('payroll', {
           title: `Secret ${place}`,
           text: secret,
-          metadata: { shelf: place % 2, kind: 'note' },
+          metadata: { shelf: place % 2, kind: 'note', ...(isConditional && hiddenMarks[place]) },
           external_id: `secret-${place}`,
-          acl: { groups: ['payroll'] },
+          ...(!isConditional && { acl: { groups: ['payroll'] } }),
         }),
       );
     }
     const id = await add('writer', {
       title: `Open ${place}`,
       text,
-      metadata: { shelf: place % 2, kind: 'note' },
+      metadata: { shelf: place % 2, kind: 'note', ...marks },
       external_id: `open-${place}`,
     });
     names.set(id, `open document ${place}`);
   }
   const absent = hiddenDocuments.map((_text, place) => `01a1fd75-4725-73a7-8080-d2ae480be07${place}`);
-  return { slug, keys: keys as Twin['keys'], names, hiddenIds: withHidden ? hiddenIds : absent };
+  return { slug, keys: keys as Twin['keys'], marks, names, hiddenIds: withHidden ? hiddenIds : absent };
 }
 
 /** A reply with what differs between any two tenants named alike: ids, times, keys of the cache. */
