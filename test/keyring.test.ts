@@ -127,6 +127,30 @@ describe('keys of stored secrets', () => {
     expect(denied.status).toBe(422);
   });
 
+  it('may be kept elsewhere wherever a secret is taken: under the same rule, and shown as they were given', async () => {
+    const upstream = 'env:GATEHOUSE_SECRET_UPSTREAM';
+    const issuer = { kind: 'oidc', issuer: 'https://idp.example', client_id: 'c', client_secret: upstream };
+    const bucket = { kind: 's3', bucket: 'archive', access_key_id: upstream, secret_access_key: upstream };
+    const channel = { kind: 'webhook', name: 'hook', url: upstream, signing_secret: upstream };
+    const takers = [
+      { method: 'POST', path: '/api/v1/notifications/channels', body: channel, field: 'url' },
+      { method: 'PUT', path: '/api/v1/auth/providers/idp', body: issuer, field: 'client_secret' },
+    ];
+    for (const { method, path, body, field } of takers) {
+      const refused = await two.callAs(0, admin, method, path, body);
+      expect([refused.status, refused.json.errors?.[0]?.path]).toEqual([422, field]);
+      const taken = await two.call(1, method, path, body, { 'x-tenant-id': 'acme' });
+      expect({ path, text: taken.text }).toEqual({ path, text: expect.stringContaining(upstream) });
+      expect(taken.status).toBeLessThan(300);
+      expect(taken.text).not.toContain('sk-test');
+    }
+    const forwarding = '/api/v1/audit-logs/forwarding/archive';
+    expect((await two.callAs(0, admin, 'PUT', forwarding, bucket)).status).toBe(403);
+    const put = await two.call(0, 'PUT', forwarding, bucket);
+    expect(put.json).toMatchObject({ secret_reference: upstream, target: { access_key_id: upstream } });
+    expect((await two.call(0, 'DELETE', forwarding)).status).toBe(204);
+  });
+
   it('end the start when the file lost what is needed, and change nothing', async () => {
     const rows = async () =>
       (await sql`select * from data_keys order by id`.execute(two.database.database.platform)).rows;

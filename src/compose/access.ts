@@ -8,7 +8,10 @@ import type { SecretsSection } from './secrets.ts';
 export type AccessSection = ReturnType<typeof composeAccess>;
 
 /** Who is asking: by key, by token or by session. Each of the three knows the others. */
-export function composeAccess(platform: Platform, { secretBox, audit }: SecretsSection & AuditSection) {
+export function composeAccess(
+  platform: Platform,
+  { secretBox, references, audit }: SecretsSection & AuditSection,
+) {
   const { config, database, notifications, clock, newId, random, log, counter } = platform;
   const failedAuthentication = counter(
     'failed_auth_total',
@@ -56,6 +59,7 @@ export function composeAccess(platform: Platform, { secretBox, audit }: SecretsS
     database,
     access,
     secretBox,
+    references,
     note: (tenantId, action, userId, details) =>
       database.apart(() =>
         audit.note(

@@ -22,7 +22,7 @@ const forwardingTimeouts = { connectMs: 3_000, totalMs: 20_000 } as const;
 export type AuditSection = ReturnType<typeof composeAudit>;
 
 /** What changes is told by the database itself, in the transaction that changes it; here it is put in order and read. */
-export function composeAudit(platform: Platform, { secretBox }: SecretsSection) {
+export function composeAudit(platform: Platform, { secretBox, references }: SecretsSection) {
   const { config, database, clock, newId, random, metrics, log, version, s3Drafts } = platform;
   const sequencer = createSequencer({
     store: createSequencerStore(database),
@@ -36,6 +36,7 @@ export function composeAudit(platform: Platform, { secretBox }: SecretsSection) 
   const auditForwarding = createAuditForwarding({
     database,
     secretBox,
+    references,
     clock,
     newId,
     random,

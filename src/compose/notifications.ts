@@ -3,11 +3,12 @@ import type { Platform } from './platform.ts';
 import type { SecretsSection } from './secrets.ts';
 
 /** What tenants are told of, wherever they wish to be told. */
-export function composeNotifications(platform: Platform, { secretBox }: SecretsSection) {
+export function composeNotifications(platform: Platform, { secretBox, references }: SecretsSection) {
   const { config, database, notifications, clock, newId, random, metrics, log, version } = platform;
   return createNotifier({
     database,
     secretBox,
+    references,
     clock,
     newId,
     random,

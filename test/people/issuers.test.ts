@@ -2,6 +2,9 @@ import { createHash } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemClock } from '../../src/platform/clock.ts';
+import { createLog } from '../../src/platform/log.ts';
+import { createSecretReferences } from '../../src/platform/secret-references/index.ts';
 import { clientId, clientSecret, closed, type Issuer, startIssuer } from '../harness/issuer.ts';
 import { Browser, createHouse, type House, newUser } from '../harness/people.ts';
 
@@ -27,7 +30,14 @@ const put = (key: string, name: string, body: object) =>
   new Browser(house).send('PUT', `auth/providers/${name}`, body, { authorization: `Bearer ${key}` });
 
 beforeAll(async () => {
-  house = await createHouse({ publicUrl });
+  const references = createSecretReferences({
+    variables: new Map([['GATEHOUSE_SECRET_OIDC', clientSecret]]),
+    directories: [],
+    vault: null,
+    clock: systemClock,
+    log: createLog('silent'),
+  });
+  house = await createHouse({ publicUrl, extras: { references } });
   issuer = await startIssuer(
     ['acme', 'globex', 'platform'].map((name) => `${publicUrl}/api/v1/auth/providers/${name}/callback`),
   );
@@ -223,6 +233,24 @@ describe('settings of issuers', () => {
     expect((await put(adminKey, 'x', { ...settings(), default_role: 'owner' })).status).toBe(422);
     expect((await put(adminKey, 'x', { ...settings(), default_tenant: 'globex' })).status).toBe(422);
     expect((await put(platformKey, 'x', settings())).status).toBe(422);
+  });
+
+  it('may refer to a secret that is kept elsewhere: the server’s for owners only', async () => {
+    const reference = { ...settings(), client_secret: 'env:GATEHOUSE_SECRET_OIDC' };
+    const refused = await put(adminKey, 'x', reference);
+    expect([refused.status, refused.json.errors?.[0]?.path]).toEqual([422, 'client_secret']);
+    const made = await put(platformKey, 'platform', { ...reference, default_tenant: 'acme' });
+    expect(made.json).toMatchObject({
+      has_client_secret: true,
+      client_secret_reference: 'env:GATEHOUSE_SECRET_OIDC',
+    });
+    issuer.people.set('by-reference', { email: 'by-reference@acme.example', email_verified: true });
+    const browser = new Browser(house);
+    expect((await signIn(browser, 'by-reference', 'platform')).status).toBe(302);
+    expect((await account(browser)).user.email).toBe('by-reference@acme.example');
+    const { client_secret: _secret, ...without } = settings();
+    const kept = await put(platformKey, 'platform', { ...without, default_tenant: 'acme' });
+    expect(kept.json.client_secret_reference).toBe('env:GATEHOUSE_SECRET_OIDC');
   });
 
   it('take no address inside, and no issuer that lets everybody in', async () => {
