@@ -152,6 +152,12 @@ describe.each<HiddenBy>(['readers', 'a condition'])('documents that a reader may
     });
     expect(found.text).toContain('ninety thousand');
     expect(found.json.mode).toBe('hybrid');
+    for (const twin of twins) {
+      const query = { query: 'crowns', mode: 'vector' };
+      const byMeaning = await call(server.url, twin.keys.reader, 'POST', '/api/v1/search', query);
+      expect(byMeaning.status).toBe(200);
+      expect(byMeaning.json.hits).toHaveLength(openDocuments.length);
+    }
   });
 
   it('make no difference to any reply: not to an id, a count, a score, a cursor, an error or a cached answer', async () => {
