@@ -7,6 +7,7 @@ export { createAccessStore, type TenantRow, tenantFacts } from './access.store.t
 export type { NewKey } from './api-key.ts';
 export { refuseForeignAddress, refuseForeignModel } from './keys/restrictions.ts';
 export { createPeople, type People, peopleRoutes } from './people/index.ts';
+export { smtpMailSender } from './people/mail/smtp-mail-sender.ts';
 export type { NoteSignIn } from './people/note-sign-in.ts';
 export { sealedPeopleColumns } from './people/sealed-columns.ts';
 export {

@@ -1,6 +1,14 @@
-import { createAccess, createAccessStore, createPeople, createTokens } from '../access/index.ts';
+import {
+  createAccess,
+  createAccessStore,
+  createPeople,
+  createTokens,
+  smtpMailSender,
+} from '../access/index.ts';
 import { platformLog } from '../audit/index.ts';
 import { createAddressGuard } from '../notifications/index.ts';
+import { isReference, type SecretReferences } from '../platform/secret-references/index.ts';
+import { createSmtp } from '../platform/smtp/index.ts';
 import type { AuditSection } from './audit.ts';
 import type { Platform } from './platform.ts';
 import type { SecretsSection } from './secrets.ts';
@@ -76,6 +84,7 @@ export function composeAccess(
     countFailedAuthentication,
     subscribe: (onChange, onGap) => notifications.subscribe('sessions_changed', onChange, onGap),
     issuerAddresses: createAddressGuard(config.notifications.allowedAddresses),
+    mail: { sender: mailSender(platform, references), pages: config.mail?.pages ?? null },
     publicUrl: config.publicUrl,
     clock,
     newId,
@@ -83,6 +92,17 @@ export function composeAccess(
     log,
   });
   return { access, tokens, people };
+}
+
+/** What brings mail to people; null when none was configured. */
+function mailSender(
+  { config: { mail }, clock }: Pick<Platform, 'config' | 'clock'>,
+  references: Pick<SecretReferences, 'resolve'>,
+) {
+  if (mail === null) return null;
+  const password = async () =>
+    mail.password !== null && isReference(mail.password) ? references.resolve(mail.password) : mail.password;
+  return smtpMailSender(createSmtp({ ...mail, password }, clock), mail.host);
 }
 
 /** Tokens name who made them and whom they are for: this installation, by the address that all instances share. */

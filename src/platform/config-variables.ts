@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { providerVariables } from './environment-providers.ts';
 import { httpExamples, httpVariables } from './http-settings.ts';
 import { ipRangeOf } from './ip-address.ts';
+import { mailExamples, mailVariables } from './mail-settings.ts';
 import { secretsExamples, secretsVariables } from './secrets-settings.ts';
 
 /** The variables that Gatehouse reads, each with an example that is shown when it is wrong. */
@@ -34,6 +35,7 @@ export const examples: Record<string, string> = {
   GATEHOUSE_PAGERDUTY_URL: 'https://events.eu.pagerduty.com/v2/enqueue',
   GATEHOUSE_URL: 'http://127.0.0.1:8080',
   GATEHOUSE_API_KEY: 'gh_…',
+  ...mailExamples,
   S3_ENDPOINT: 'https://s3.eu-central-1.amazonaws.com',
   S3_BUCKET: 'gatehouse',
   S3_REGION: 'eu-central-1',
@@ -99,6 +101,7 @@ export const serverVariables = z.object({
   GATEHOUSE_SHUTDOWN_SECONDS: wholeNumber(0, 3_600).default(30),
   GATEHOUSE_NOTIFY_ALLOW: hostsAndRanges.default([]),
   GATEHOUSE_PAGERDUTY_URL: url(['http:', 'https:']).default('https://events.pagerduty.com/v2/enqueue'),
+  ...mailVariables,
   S3_ENDPOINT: url(['http:', 'https:']).optional(),
   S3_BUCKET: key.optional(),
   S3_REGION: key.default('us-east-1'),

@@ -9,6 +9,7 @@ import {
 } from './environment-providers.ts';
 import { type HttpConfig, httpConfig, incompleteTls } from './http-settings.ts';
 import { type LimitsConfig, limitsSection } from './limits-settings.ts';
+import { incompleteMail, type MailConfig, mailConfig } from './mail-settings.ts';
 import {
   incompleteSecrets,
   isSecretVariable,
@@ -45,6 +46,8 @@ export interface Config {
   readonly drainMs: number;
   readonly shutdownMs: number;
   readonly notifications: NotificationsConfig;
+  /** Null: no mail is sent. Holds a password: never to be logged. */
+  readonly mail: MailConfig | null;
   readonly logLevel: string;
   readonly environmentProviders: readonly ProviderFromEnvironment[];
 }
@@ -103,6 +106,7 @@ export function loadConfig(environment: Environment = process.env): Config {
     ...incompleteS3(given),
     ...incompleteTls(given),
     ...incompleteSecrets(given),
+    ...incompleteMail(given),
     ...(limits.success ? [] : problemsInLimits(limits.error)),
   ];
   if (!parsed.success || !limits.success || problems.length > 0) throw invalidConfig(problems);
@@ -147,6 +151,7 @@ export function loadConfig(environment: Environment = process.env): Config {
       allowedAddresses: v.GATEHOUSE_NOTIFY_ALLOW,
       pagerDutyUrl: v.GATEHOUSE_PAGERDUTY_URL,
     },
+    mail: mailConfig(v),
     logLevel: v.LOG_LEVEL,
     environmentProviders: environmentProviders(v),
   };

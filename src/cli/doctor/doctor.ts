@@ -5,6 +5,7 @@ import { databaseCheck } from './check-database.ts';
 import { embeddedProgramsCheck, embeddedServerCheck } from './check-embedded.ts';
 import { instancesCheck } from './check-instances.ts';
 import { keyEngineCheck } from './check-key-engine.ts';
+import { mailCheck } from './check-mail.ts';
 import { masterKeyCheck } from './check-master-key.ts';
 import { portCheck } from './check-port.ts';
 import { configurationCheck, nodeCheck } from './check-program.ts';
@@ -30,6 +31,7 @@ export const checks: readonly Check<Facts>[] = [
   s3Check,
   masterKeyCheck,
   keyEngineCheck,
+  mailCheck,
   portCheck,
   providersCheck,
   serverCheck,

@@ -22,6 +22,8 @@ export interface SmtpSettings {
 export interface Smtp {
   /** @throws SmtpError; `permanent` when trying again is of no use. */
   send(mail: TextMail): Promise<void>;
+  /** Goes as far as signing in, and sends nothing. @throws SmtpError. */
+  check(): Promise<void>;
 }
 
 /** From the look-up of the name to the last reply. */
@@ -99,25 +101,33 @@ export function createSmtp(settings: SmtpSettings, clock: Pick<Clock, 'now' | 's
     talk.send('QUIT\r\n');
   };
 
-  return {
-    async send(mail) {
-      const opened = new Set<Socket>();
-      const done = new AbortController();
-      const late = new Promise<never>((_resolve, reject) => {
-        clock.sleep(totalMs, done.signal).then(
-          () => reject(new SmtpError('the server took too long')),
-          () => {},
-        );
-      });
-      try {
-        await Promise.race([deliver(mail, opened), late]);
-      } finally {
-        done.abort();
-        for (const socket of opened) {
-          socket.on('error', () => {});
-          socket.destroySoon();
-        }
+  const within = async (work: (opened: Set<Socket>) => Promise<void>): Promise<void> => {
+    const opened = new Set<Socket>();
+    const done = new AbortController();
+    const late = new Promise<never>((_resolve, reject) => {
+      clock.sleep(totalMs, done.signal).then(
+        () => reject(new SmtpError('the server took too long')),
+        () => {},
+      );
+    });
+    try {
+      await Promise.race([work(opened), late]);
+    } finally {
+      done.abort();
+      for (const socket of opened) {
+        socket.on('error', () => {});
+        socket.destroySoon();
       }
-    },
+    }
+  };
+
+  return {
+    send: (mail) => within((opened) => deliver(mail, opened)),
+    check: () =>
+      within(async (opened) => {
+        const talk = await open(opened);
+        await signIn(talk);
+        talk.send('QUIT\r\n');
+      }),
   };
 }

@@ -38,7 +38,7 @@ export function wireForm(mail: TextMail, from: string, now: Date): string {
 
 /** The address in `Name <address>`, or itself. @throws TypeError for what is none, or holds what could end a command. */
 export function addressIn(text: string): string {
-  const address = /<([^<>]*)>\s*$/.exec(text)?.[1] ?? text.trim();
+  const address = /^[^<>]*<([^<>]*)>\s*$/.exec(text)?.[1] ?? text.trim();
   if (address.length <= 320 && /^[\x21-\x7e]+@[A-Za-z0-9.-]+$/.test(address) && !/[<>]/.test(address)) {
     return address;
   }

@@ -18,7 +18,7 @@ export type MailKind = 'invitation' | 'password_reset' | 'email_verification';
 export interface MailSender {
   /** In words, for administrators: by what, without secrets. */
   readonly by: string;
-  /** @throws when it was not taken; then it is tried again. The error holds nothing of the message. */
+  /** @throws when it was not taken; then it is tried again, unless it is `permanent`. It holds nothing of the message. */
   send(message: MailMessage): Promise<void>;
 }
 

@@ -95,6 +95,11 @@ export function createMailing(deps: MailingDependencies) {
       if (message) await by.send(message);
       await store.done(due.id);
     } catch (error) {
+      if ((error as { permanent?: unknown }).permanent === true) {
+        log.warn({ err: error, mail: due.id, kind: due.kind }, 'mail was refused and is not sent again');
+        await store.done(due.id);
+        return;
+      }
       const waitMs = Math.min(longestRetryMs, firstRetryMs * 2 ** Math.min(10, due.attempts - 1));
       log.warn({ err: error, mail: due.id, kind: due.kind, attempts: due.attempts }, 'mail was not sent yet');
       await store.put(due.id, new Date(clock.now().getTime() + waitMs));
@@ -118,7 +123,7 @@ export function createMailing(deps: MailingDependencies) {
             configured: false,
             detail:
               'No mail is sent: the answers to invitations and password resets hold the token, for you to hand over, and ' +
-              'people who forgot their password need you. Set GATEHOUSE_SMTP_URL or GATEHOUSE_MAIL_WEBHOOK_URL.',
+              'people who forgot their password need you. Set GATEHOUSE_SMTP_URL and GATEHOUSE_MAIL_FROM to send mail.',
           }
         : { configured: true, detail: `Links are mailed ${sender.by}.` },
 
