@@ -119,7 +119,7 @@ describe('a token of a company’s own issuer', () => {
     const { json: entries } = await server.call('GET', '/api/v1/audit-logs?limit=50', undefined, inAcme);
     const actors = entries.entries.map(({ entry }: { entry: { actor: object } }) => entry.actor);
     expect(actors).toContainEqual(
-      expect.objectContaining({ kind: 'user', id: user.user_id, role: 'analyst' }),
+      expect.objectContaining({ kind: 'user', id: user.user_id, issuer: oidc.url, subject: 'payroll' }),
     );
     await expect
       .poll(

@@ -40,6 +40,8 @@ export interface Principal extends DatabaseScope {
   readonly keyId: string;
   /** The user whom the key belongs to; a key of its own (an application's) has none. */
   readonly userId: string | null;
+  /** Who says so, and of whom, where the user is one of an issuer elsewhere. */
+  readonly vouchedBy?: { readonly issuer: string; readonly subject: string };
   /** A built-in role, or one of the tenant's own. */
   readonly role: string;
   readonly groups: readonly string[];

@@ -90,10 +90,10 @@ function onBehalfOf(request: FastifyRequest): string {
 
 function actorOf(principal: Principal | null) {
   if (principal === null) return { kind: 'stranger' };
-  const { keyId, userId, role } = principal;
+  const { keyId, userId, role, vouchedBy } = principal;
   return userId === null
     ? { kind: 'key', id: keyId, role }
-    : { kind: 'user', id: userId, key_id: keyId, role };
+    : { kind: 'user', id: userId, key_id: keyId, role, ...vouchedBy };
 }
 
 /** The route, not the address: what stands in addresses may be anything. */

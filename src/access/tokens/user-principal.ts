@@ -5,7 +5,7 @@ import type { RoleFacts } from '../roles/role-facts.ts';
 export function principalOfUser(
   tenant: TenantFacts,
   role: RoleFacts,
-  { userId, groups }: { readonly userId: string; readonly groups: readonly string[] },
+  { userId, groups, vouchedBy }: Pick<Principal, 'groups' | 'vouchedBy'> & { readonly userId: string },
 ): Principal {
   const permissions = new Set(role.permissions);
   const caller = { role: role.name, groups, userId, keyId: `token:${userId}` };
@@ -18,5 +18,6 @@ export function principalOfUser(
     readerTokens: readerTokensOf({ ...caller, permissions }),
     actsInNamedTenant: false,
     internal: false,
+    ...(vouchedBy && { vouchedBy }),
   });
 }
