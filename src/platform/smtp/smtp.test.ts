@@ -164,7 +164,7 @@ describe('the form of a message', () => {
   const now = new Date('2026-01-02T03:04:05Z');
 
   it('has no line but its own, whatever is put into it', () => {
-    const anything = fc.string({ unit: 'binary', maxLength: 300 });
+    const anything = fc.uint16Array({ maxLength: 300 }).map((units) => String.fromCharCode(...units));
     const check = (subject: string, text: string) => {
       const form = wireForm({ id: 'x', to: 'kim@example.org', subject, text }, 'a@b.test', now);
       const [head = '', body = ''] = form.split('\r\n\r\n');
