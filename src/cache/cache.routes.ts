@@ -24,7 +24,7 @@ export function cacheRoutes(store: Pick<AnswerStore, 'usage' | 'removeTenant' | 
     api.delete(
       '/cache',
       {
-        config: { access: { permission: 'cache:manage' } },
+        config: { access: { permission: 'cache:manage' }, audited: { deed: 'cache.emptied' } },
         schema: {
           tags: ['Cache'],
           summary: "Remove all of the tenant's cached answers, on every instance",
@@ -37,7 +37,7 @@ export function cacheRoutes(store: Pick<AnswerStore, 'usage' | 'removeTenant' | 
     api.delete(
       '/cache/entries/:key',
       {
-        config: { access: { permission: 'cache:manage' } },
+        config: { access: { permission: 'cache:manage' }, audited: { deed: 'cached_answer.removed' } },
         schema: {
           tags: ['Cache'],
           summary: 'Remove one cached answer, on every instance',

@@ -80,8 +80,7 @@ export async function composeHttp(platform: Platform, sections: Sections) {
     log,
     metrics,
     version,
-    noteReading: (principal, reading) =>
-      auditing.audit.note(principal, { ...reading, action: 'data.read', outcome: 'done' }),
+    noteReading: (principal, reading) => auditing.audit.note(principal, { ...reading, outcome: 'done' }),
     auditTrail: createAuditTrail({
       context,
       noteRefusal: (refusal) => database.apart(() => auditing.audit.noteRefusal(refusal)),

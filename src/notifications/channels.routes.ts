@@ -151,7 +151,7 @@ export function channelRoutes(notifier: Notifier): Routes {
     api.post(
       '/notifications/channels/:id/test',
       {
-        config: { access },
+        config: { access, audited: { deed: 'notification_channel.tested' } },
         schema: {
           tags,
           summary: 'Send a test message to a channel',

@@ -38,7 +38,7 @@ export function deliveryRoutes(notifier: Notifier): Routes {
     api.post(
       '/notifications/deliveries/:id/redeliver',
       {
-        config: { access },
+        config: { access, audited: { deed: 'notification_delivery.repeated' } },
         schema: {
           tags,
           summary: 'Send what was delivered or given up once more, under the same id',

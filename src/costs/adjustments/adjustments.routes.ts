@@ -70,6 +70,8 @@ export function adjustmentsRoutes(adjustments: Adjustments): Routes {
       {
         config: {
           access: { permission: 'billing:manage' },
+          // The lines it adds, by the thousand, are not told one by one.
+          audited: { deed: 'ledger.repriced', tellsBody: true },
           idempotency: {
             repeatable: 'Done again it adds nothing: what is adjusted once needs no adjustment.',
           },
