@@ -64,6 +64,9 @@ const expectHarmless = (what: string, reply: Reply) => {
   expect([what, reply.status, reply.text.slice(0, 300)]).not.toEqual([what, 500, expect.anything()]);
   expect([what, reply.headers.has('x-injected')]).toEqual([what, false]);
   expect([what, reply.headers.getSetCookie()]).toEqual([what, []]);
+  const type = reply.headers.get('content-type') ?? '';
+  if (reply.text !== '')
+    expect([what, type]).toEqual([what, expect.stringMatching(/\bjsonl?\b|^text\/.*; charset=utf-8/)]);
   expect(reply.text).not.toMatch(/root:x?:0|at \w+ \(.*\.ts:\d+|syntax error at or near|"dependencies":/);
 };
 const expectMalformed = async (body: string) => {

@@ -2,13 +2,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { startAccessInstance } from '../../test/harness/access-instance.ts';
 import { gatehouse as run } from '../../test/harness/command-line.ts';
 import { createTestDatabase, type TestDatabase } from '../../test/harness/database.ts';
 import { openEntrance } from '../../test/harness/open-doors.ts';
-import { type Access, accessRoutes, createAccess, createAccessStore, tenantFacts } from '../access/index.ts';
+import { type Access, accessRoutes, tenantFacts } from '../access/index.ts';
 import { createHttp, type HttpServer } from '../http/index.ts';
 import { systemClock } from '../platform/clock.ts';
-import { createNotifications } from '../platform/database/notifications.ts';
 import { createIds } from '../platform/ids.ts';
 import { createLog } from '../platform/log.ts';
 import { createMetrics } from '../platform/metrics.ts';
@@ -18,27 +18,16 @@ const log = createLog('silent');
 let test: TestDatabase;
 let access: Access;
 let http: HttpServer;
-let stopListening: () => Promise<void>;
+let stopAccess: () => Promise<void>;
 let url: string;
 let ownerKey: string;
 
 beforeAll(async () => {
   test = await createTestDatabase();
   const newId = createIds(systemClock, systemRandom);
-  const notifications = createNotifications(test.url, systemClock, log);
-  access = createAccess({
-    store: createAccessStore(test.database),
-    clock: systemClock,
-    newId,
-    random: systemRandom,
-    log,
-    countFailedAuthentication: () => {},
-    countCrossTenantAttempt: () => {},
-    subscribe: (onChange, onGap) => notifications.subscribe('access_changed', onChange, onGap),
-  });
-  await access.start();
-  await notifications.start();
-  stopListening = () => notifications.stop();
+  const here = await startAccessInstance(test);
+  access = here.access;
+  stopAccess = here.stop;
   http = await createHttp({
     limits: openEntrance(),
     access,
@@ -66,8 +55,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await http.stop(1_000);
-  await access.stop();
-  await stopListening();
+  await stopAccess();
   await test.drop();
 });
 
@@ -129,6 +117,13 @@ describe('keys over HTTP', () => {
     const { exitCode, stderr } = await gatehouse(['keys', 'revoke', 'nothing']);
     expect(exitCode).toBe(1);
     expect(stderr).toMatch(/There is no such key.*\(404, correlation id [\w-]+\)/);
+  });
+
+  it('are named by what is given, never another address of the server', async () => {
+    for (const id of ['../tenants/later', '..%2ftenants%2flater', '../keys?limit=1', 'x#']) {
+      const { exitCode, stderr } = await gatehouse(['keys', 'revoke', id]);
+      expect([id, exitCode, stderr]).toEqual([id, 1, expect.stringContaining('There is no such key')]);
+    }
   });
 
   it('cannot be made with a wrong key', async () => {

@@ -124,6 +124,20 @@ it('an ID token as it should be signs its person in, so that what follows is ref
   expect(await signIn()).toEqual([302, true]);
 });
 
+it('an answer that was taken is not taken again, though the issuer would take its code again', async () => {
+  const name = await setUp();
+  const browser = new Browser(house);
+  const begun = await browser.send('GET', `auth/providers/${name}/start?tenant=acme`);
+  const asked = new URL(String(begun.headers.location)).searchParams;
+  nonce = asked.get('nonce') ?? '';
+  const answer = new URLSearchParams({ code: 'code-of-a-test', state: asked.get('state') ?? '' });
+  const cookie = browser.cookieHeader();
+  const comeBack = () =>
+    new Browser(house).send('GET', `auth/providers/${name}/callback?${answer}`, undefined, { cookie });
+  expect((await comeBack()).status).toBe(302);
+  expect((await comeBack()).status).toBe(401);
+});
+
 describe('an ID token is refused that', () => {
   const now = () => Math.floor(Date.now() / 1000);
   const cases: [string, (claims: Record<string, unknown>) => Promise<string> | string][] = [

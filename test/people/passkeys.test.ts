@@ -121,6 +121,13 @@ describe('attacks on passkeys', () => {
     const response = authenticator.signIn({ challenge: options.challenge, origin });
     expect((await finish(new Browser(house), ceremony, response)).status).toBe(200);
     expect((await finish(new Browser(house), ceremony, response)).status).toBe(401);
+    // Also of a device that does not count, so that its answers look alike.
+    const plain = await withPasskey();
+    const once = await begin();
+    plain.authenticator.counter = -1;
+    const alike = plain.authenticator.signIn({ challenge: once.options.challenge, origin });
+    expect((await finish(new Browser(house), once.ceremony, alike)).status).toBe(200);
+    expect((await finish(new Browser(house), once.ceremony, alike)).status).toBe(401);
     const late = await begin();
     house.advance(300_001);
     const lateResponse = authenticator.signIn({ challenge: late.options.challenge, origin });

@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { UsageError } from '../command.ts';
 import { externalIdOf, findFiles } from './find-files.ts';
@@ -93,6 +94,23 @@ describe('what is ingested', () => {
 });
 
 describe('the name of a document', () => {
+  it('never leads out of anything, whatever is named from wherever', () => {
+    const part = fc.constantFrom('a', '..x', '...', '.git', 'deep', 'b.md');
+    const path = fc.array(part, { minLength: 1, maxLength: 5 }).map((parts) => `/${parts.join('/')}`);
+    fc.assert(
+      fc.property(path, fc.nat({ max: 5 }), path, (file, up, base) => {
+        const given = file
+          .split('/')
+          .slice(0, Math.max(2, file.split('/').length - up))
+          .join('/');
+        const parts = externalIdOf(file, given, base).split('/');
+        expect(parts).not.toContain('..');
+        expect(parts).not.toContain('');
+        expect(file.endsWith(`/${parts.join('/')}`)).toBe(true);
+      }),
+    );
+  });
+
   it.each([
     ['/work/docs/a.md', '/work/docs', '/work', 'docs/a.md'],
     ['/work/docs/a.md', '/work/docs/a.md', '/work', 'docs/a.md'],
