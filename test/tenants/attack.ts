@@ -15,6 +15,8 @@ export interface Figures {
   readonly leaks: readonly string[];
 }
 
+type Which = 'foreign' | 'absent';
+
 const atOnce = 12;
 const leaksTold = 20;
 const suspectsKept = 5_000;
@@ -48,6 +50,10 @@ async function attackHouse(
   const [attacker, second] = house.tenants.slice(-2) as [Tenant, Tenant];
   const victims = house.tenants.slice(0, -2);
   const suspects: Attempt[] = [];
+  const flag = (leak: string) => {
+    leaks.push(leak);
+    tell(leak);
+  };
   const before = await Promise.all(victims.map((victim) => house.holdings(victim)));
   let begun = 0;
   const player = async (lane: number): Promise<void> => {
@@ -56,37 +62,74 @@ async function attackHouse(
       begun++;
       if (begun % 5_000 === 0) tell(`${begun} attempts, ${leaks.length} leaks`);
       const attempt = forgeAttempt(house, victims, draws);
+      // Before it is sent: what it writes, others who play at the same time may read before its reply is here.
+      for (const { foreign: word } of attempt.names) brought.add(word);
       const foreign = await send(house, attacker, attempt, 'foreign');
       const absent = await send(house, attacker, attempt, 'absent');
-      for (const { foreign: word } of attempt.names) brought.add(word);
       routes.add(`${attempt.method} ${attempt.route}`);
       replies[foreign.status] = (replies[foreign.status] ?? 0) + 1;
-      const found = leakIn(foreign, victims, brought) ?? leakIn(absent, victims, brought);
       if (differenceBetween(attempt, foreign, absent) && suspects.length < suspectsKept)
         suspects.push(attempt);
-      if (found) {
-        const leak = `${attempt.method} ${JSON.stringify(written(attempt, 'foreign'))}: ${found}`;
-        leaks.push(leak);
-        tell(leak);
+      for (const [which, reply] of Object.entries({ foreign, absent }) as [Which, Reply][]) {
+        const found = leakIn(reply, victims, brought);
+        if (found) flag(accountOf(house, attempt, which, reply, found, begun));
       }
     }
   };
   await Promise.all(Array.from({ length: atOnce }, (_none, lane) => player(lane)));
   for (const suspect of suspects) {
     const difference = await confirmedDifference(house, second, suspect, victims, createDraws(seed));
-    if (difference)
-      leaks.push(`${suspect.method} ${JSON.stringify(written(suspect, 'foreign'))}: ${difference}`);
+    if (difference) flag(difference);
   }
   for (const [place, victim] of victims.entries()) {
     const held = new Set(before[place]);
     const changed = (await house.holdings(victim)).filter((line) => !held.has(line));
-    for (const line of changed) leaks.push(`what ${victim.slug} holds was changed: ${line.slice(0, 1_000)}`);
+    const pathOf = (line: string) => line.slice(0, line.indexOf(' '));
+    for (const line of changed) {
+      const former = before[place]?.find((one) => pathOf(one) === pathOf(line)) ?? '';
+      flag(`what ${victim.slug} holds was changed: ${firstDifference(former, line)}`);
+    }
   }
-  leaks.push(...leaksInLog(house));
+  for (const line of leaksInLog(house)) flag(line);
   return { attempts: begun, replies, routes: routes.size, suspects: suspects.length, leaks };
 }
 
-function send(house: House, sender: Tenant, attempt: Attempt, which: 'foreign' | 'absent'): Promise<Reply> {
+/**
+ * All that is needed to know why a reply was flagged: the attempt, the reply, what the server's log says of it, and what was
+ * flagged of it. Keys are told by their beginning.
+ */
+function accountOf(
+  house: House,
+  attempt: Attempt,
+  which: Which,
+  reply: Reply,
+  found: string,
+  number: number,
+): string {
+  const { path, headers, body } = written(attempt, which);
+  const correlationId = reply.headers.get('x-correlation-id') ?? 'none';
+  const { stdout, stderr } = house.server.output();
+  const logged = `${stdout}\n${stderr}`.split('\n').filter((line) => line.includes(correlationId));
+  const told = [
+    found,
+    `attempt ${number} as ${attempt.role}, with ${which} names: ${attempt.method} ${path}`,
+    `headers ${JSON.stringify(headers)}, body ${body?.slice(0, 1_000) ?? 'none'}`,
+    `reply ${reply.status} (${correlationId}): ${reply.text.slice(0, 2_000)}`,
+    ...logged.slice(0, 10).map((line) => `log ${line.slice(0, 2_000)}`),
+  ].join('\n    ');
+  const keys = house.tenants.flatMap((tenant) => Object.values(tenant.keys));
+  return keys.reduce((text, key) => text.replaceAll(key, `${key.slice(0, 8)}…`), told);
+}
+
+/** Where two texts part, with a little of each around it. */
+function firstDifference(former: string, latter: string): string {
+  let at = 0;
+  while (at < former.length && former[at] === latter[at]) at++;
+  const from = Math.max(0, at - 200);
+  return `${latter.slice(0, 80)}… at ${at}: "${former.slice(from, at + 200)}" became "${latter.slice(from, at + 200)}"`;
+}
+
+function send(house: House, sender: Tenant, attempt: Attempt, which: Which): Promise<Reply> {
   const { path, headers, body } = written(attempt, which);
   return call(house.server.url, sender.keys[attempt.role] ?? '', attempt.method, path, body, headers);
 }
@@ -110,8 +153,9 @@ async function confirmedDifference(
     const nobody = await send(house, asker, first, 'absent');
     const foreign = await send(house, asker, first, 'foreign');
     const nobodyAgain = await send(house, asker, last, 'absent');
-    found = differenceBetween(first, foreign, nobody);
-    if (found === null || !differenceBetween(last, foreign, nobodyAgain)) return null;
+    const difference = differenceBetween(first, foreign, nobody);
+    if (difference === null || !differenceBetween(last, foreign, nobodyAgain)) return null;
+    found = accountOf(house, first, 'foreign', foreign, difference, 0);
   }
   return found;
 }
@@ -120,13 +164,22 @@ async function confirmedDifference(
 function leakIn(reply: Reply, victims: readonly Tenant[], brought: ReadonlySet<string>): string | null {
   const came = `${reply.text}\n${[...reply.headers].join('\n')}`;
   for (const victim of victims) {
-    for (const word of [victim.id, ...victim.ids, ...victim.secrets]) {
-      if (came.includes(word) && !brought.has(word))
-        return `${reply.status} tells "${word}" of ${victim.slug}`;
-    }
+    const ids = [victim.id, ...victim.ids].filter((id) => tells(came, id));
+    const secrets = victim.secrets.filter((secret) => came.includes(secret));
+    const told = [...ids, ...secrets].find((word) => !brought.has(word));
+    if (told !== undefined) return `${reply.status} tells "${told}" of ${victim.slug}`;
   }
   // Other failures are those of providers that the attacker set up itself, and said so.
   return reply.status === 500 ? `${reply.status} ${reply.text.slice(0, 300)}` : null;
+}
+
+/** Whether a text holds an id as it is: one that another id only begins with (`…-2` of `…-21`) is not told. */
+function tells(text: string, id: string): boolean {
+  for (let at = text.indexOf(id); at >= 0; at = text.indexOf(id, at + 1)) {
+    if (!/[A-Za-z0-9]/.test(text[at + id.length] ?? '') && !/[A-Za-z0-9]/.test(text[at - 1] ?? ''))
+      return true;
+  }
+  return false;
 }
 
 /** Whether a refusal tells what is another's from what is nobody's. */

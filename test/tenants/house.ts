@@ -161,6 +161,12 @@ async function furnish(server: RunningServer, slug: string, providerUrl: string)
     name: `bell of ${second}`,
     url: `https://93.184.215.14/${third}`,
   });
+  await made(admin, 'PUT', `/api/v1/auth/issuers/${slug}-idp`, {
+    issuer: `https://93.184.215.14/${third}`,
+    audiences: [`${slug}-audience`],
+    mapping: { role: { default: 'viewer' } },
+  });
+  ids.push(`${slug}-idp`);
   // What is asked twice is in the caches.
   for (let turn = 0; turn < 2; turn++) {
     await made(keys.analyst ?? '', 'POST', '/api/v1/query', sharedQuestion);
@@ -169,7 +175,7 @@ async function furnish(server: RunningServer, slug: string, providerUrl: string)
   const entries = await made(admin, 'GET', '/api/v1/audit-logs?limit=200');
   ids.push(...entries.entries.map(({ entry }: { entry: { id: string } }) => entry.id));
   const ledger = await made(admin, 'GET', '/api/v1/costs/ledger?limit=50');
-  ids.push(...(ledger.entries ?? []).flatMap((row: { id?: string }) => row.id ?? []));
+  ids.push(...ledger.calls.map((row: { id: string }) => row.id));
   const cursors: string[] = [];
   for (const list of ['keys', 'documents', 'audit-logs', 'costs/ledger', 'roles']) {
     const page = await made(admin, 'GET', `/api/v1/${list}?limit=1`);
