@@ -7,6 +7,9 @@ export interface Person {
   readonly email_verified?: boolean;
   readonly name?: string;
   readonly groups?: readonly string[];
+  /** How they signed in there, as the issuer says it. */
+  readonly amr?: readonly string[];
+  readonly acr?: string;
 }
 
 export interface Issuer {
@@ -43,7 +46,11 @@ export async function startIssuer(redirectUris: readonly string[]): Promise<Issu
     cookies: { keys: ['a key of a test'] },
     pkce: { required: () => true },
     conformIdTokenClaims: false,
-    claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name', 'groups'] },
+    claims: {
+      openid: ['sub', 'amr', 'acr'],
+      email: ['email', 'email_verified'],
+      profile: ['name', 'groups'],
+    },
     features: { devInteractions: { enabled: false } },
     interactions: { url: (_context: unknown, { uid }: { uid: string }) => `/interaction/${uid}` },
     findAccount: (_context: unknown, accountId: string) => ({
@@ -54,7 +61,8 @@ export async function startIssuer(redirectUris: readonly string[]): Promise<Issu
   const interact = async (request: IncomingMessage, response: ServerResponse) => {
     const { prompt, params, session } = await provider.interactionDetails(request, response);
     if (prompt.name === 'login') {
-      const login = { login: { accountId: visitor } };
+      const { amr, acr } = people.get(visitor) ?? {};
+      const login = { login: { accountId: visitor, amr, acr } };
       return provider.interactionFinished(request, response, login, { mergeWithLastSubmission: false });
     }
     const grant = new provider.Grant({

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Secret, TOTP } from 'otpauth';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/platform/clock.ts';
 import { createLog } from '../../src/platform/log.ts';
@@ -345,5 +346,65 @@ describe('GitHub', () => {
     const mine = approve(await start(attacker));
     mine.searchParams.set('code', theirs.searchParams.get('code') ?? '');
     expect((await comeBack(attacker, mine)).status).toBe(401);
+  });
+});
+
+describe('a second factor that was shown at an issuer', () => {
+  const missing = async (browser: Browser) => (await account(browser)).second_factor.missing;
+  const signedInWith = async (subject: string, more: object) => {
+    const email = `${subject}@acme.example`;
+    issuer.people.set(subject, { email, email_verified: true, ...more });
+    const browser = new Browser(house);
+    expect((await signIn(browser, subject)).status).toBe(302);
+    return browser;
+  };
+  const require = (require_mfa: string) =>
+    new Browser(house).send('PUT', 'auth/policy', { require_mfa }, { authorization: `Bearer ${adminKey}` });
+
+  it('counts only where the issuer’s settings say so, and only as they say', async () => {
+    expect((await require('all')).status).toBe(200);
+    try {
+      const two = { amr: ['pwd', 'otp', 'mfa'], acr: 'urn:example:gold' };
+      expect(await missing(await signedInWith('m1', two))).toBe('enrol');
+      await put(adminKey, 'acme', { ...settings(), trust_mfa: true });
+      expect(await missing(await signedInWith('m1', two))).toBeNull();
+      expect(await missing(await signedInWith('m1', { amr: ['pwd', 'otp'] }))).toBe('enrol');
+      expect(await missing(await signedInWith('m1', { amr: 'mfa' }))).toBe('enrol');
+      await put(adminKey, 'acme', { ...settings(), mfa_acr_values: ['urn:example:gold'] });
+      expect(await missing(await signedInWith('m1', { acr: 'urn:example:gold' }))).toBeNull();
+      expect(await missing(await signedInWith('m1', { acr: 'urn:example:silver', amr: ['mfa'] }))).toBe(
+        'enrol',
+      );
+      const url = new URL(await begin(new Browser(house)));
+      expect(url.searchParams.get('acr_values')).toBe('urn:example:gold');
+    } finally {
+      await put(adminKey, 'acme', settings());
+      await require('none');
+    }
+  });
+
+  it('is asked for here where it does not count, of those who have one', async () => {
+    const browser = await signedInWith('m2', {});
+    const begun = await browser.send('POST', 'auth/totp', {});
+    const codeNow = () =>
+      new TOTP({ secret: Secret.fromBase32(begun.json.secret) }).generate({
+        timestamp: house.now().getTime(),
+      });
+    expect((await browser.send('POST', 'auth/totp/confirm', { otp: codeNow() })).status).toBe(200);
+    expect((await require('all')).status).toBe(200);
+    try {
+      const next = await signedInWith('m2', { amr: ['mfa'] });
+      expect(await missing(next)).toBe('show');
+      expect((await next.send('POST', 'auth/totp', {})).json.code).toBe('second_factor_required');
+      expect((await next.send('POST', 'auth/second-factor', { otp: '000000' })).status).toBe(401);
+      house.advance(31_000);
+      const secret = next.cookies.get('gatehouse');
+      expect((await next.send('POST', 'auth/second-factor', { otp: codeNow() })).status).toBe(204);
+      expect(next.cookies.get('gatehouse')).not.toBe(secret);
+      expect(await missing(next)).toBeNull();
+      expect((await next.send('GET', 'auth/sessions')).status).toBe(200);
+    } finally {
+      await require('none');
+    }
   });
 });
