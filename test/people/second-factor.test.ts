@@ -99,6 +99,24 @@ describe('one-time codes', () => {
     expect((await password(email, browser, { otp: codeAt(secret) })).status).toBe(200);
   });
 
+  it('are asked for after a forgotten password was replaced, too: a link is no second factor', async () => {
+    const { email, id, secret } = await careful();
+    const admin = { authorization: `Bearer ${adminKey}` };
+    const { json } = await new Browser(house).send('POST', `users/${id}/password-reset`, undefined, admin);
+    const browser = new Browser(house, '192.0.2.12');
+    const used = await browser.send('POST', 'auth/password/reset', {
+      token: json.token,
+      password: `${goodPassword}-2`,
+    });
+    expect([used.status, browser.cookies.size]).toEqual([204, 0]);
+    const again = { password: `${goodPassword}-2` };
+    expect((await password(email, browser, again)).json.status).toBe('second_factor_needed');
+    expect(browser.cookies.size).toBe(0);
+    house.advance(2 * step);
+    const signedIn = await password(email, browser, { ...again, otp: codeAt(secret) });
+    expect(signedIn.json.status).toBe('signed_in');
+  });
+
   it('are needed by programs that sign in, too', async () => {
     const { email, id, secret } = await careful();
     house.advance(2 * step);
