@@ -86,7 +86,14 @@ export function createRedisCounters(deps: RedisCountersDependencies): RedisCount
   let sequences = 0;
   let renewing: Promise<void> = Promise.resolve();
 
-  const reach = createReach({ redis, clock, log, scripts, onBack: () => void syncAll() });
+  const reach = createReach({
+    redis,
+    clock,
+    log,
+    scripts,
+    onAnswering: () => tellAll(),
+    onBack: () => void joinAll(),
+  });
   const metrics = createRedisCountersMetrics(deps.metrics, () => reach.usable);
   const calls = createCalls({ redis, reach, writer, now: deps.now });
   const { local, instances, policy } = deps;
@@ -141,7 +148,7 @@ export function createRedisCounters(deps: RedisCountersDependencies): RedisCount
       group.connection = reach.connection;
       return true;
     }
-    return sync(group);
+    return sync.join(group);
   };
 
   const joinsSoon = (group: Group, ms = syncWaitMs): Promise<boolean> => {
@@ -153,13 +160,25 @@ export function createRedisCounters(deps: RedisCountersDependencies): RedisCount
     return Promise.race([joins(group), late]).finally(() => timer.abort());
   };
 
-  const syncAll = async (): Promise<void> => {
-    const waiting = [...groups.values()].filter((group) => group.needsSync(reach.connection));
+  const forEach = async (
+    waiting: Group[],
+    act: (group: Group) => Promise<unknown>,
+    isGoing: () => boolean,
+  ) => {
     const next = async (): Promise<void> => {
-      for (let group = waiting.pop(); group !== undefined && reach.usable; group = waiting.pop())
-        await joins(group);
+      for (let group = waiting.pop(); group !== undefined && isGoing(); group = waiting.pop())
+        await act(group);
     };
     await Promise.all(Array.from({ length: syncedAtOnce }, next));
+  };
+  const tellAll = () => {
+    const toTell = [...groups.values()].filter((group) => group.needsSync(reach.connection));
+    return forEach(toTell, sync.tell, () => redis.connected);
+  };
+  /** What has calls open joins too: nobody might ask about it before they end, and their ends are to be told. */
+  const joinAll = () => {
+    const toJoin = [...groups.values()].filter((group) => !group.isIdle);
+    return forEach(toJoin, joins, () => reach.usable);
   };
 
   /** A failure of one call. Lost memory is mended at once; anything else means that Redis is away. */
@@ -301,6 +320,7 @@ export function createRedisCounters(deps: RedisCountersDependencies): RedisCount
       }
     }
     if (shared) tellSoon(group);
+    else void joins(group);
   };
 
   const renewGroup = async (group: Group): Promise<void> => {

@@ -273,6 +273,36 @@ describe.skipIf(!redisIsInstalled)(redisIsInstalled ? 'counters while Redis is a
     await way.stop();
   });
 
+  it('let nobody in to what another counted alone, though it is back later', async () => {
+    const way = await startSlowWay(server.url);
+    const [one] = (await instances(['one'], { instances: () => 2 })) as [CountersInstance];
+    const two = await startCounters(way.url, 'two', {
+      now: () => nowMs,
+      instances: () => 2,
+      timeoutMs: 250,
+    });
+    open.push(two);
+    const both = [one, two];
+    expect(await ask(both, 60, perDay(100))).toBe(60);
+    await server.kill();
+    const killedAtMs = performance.now();
+    await apart(both);
+    expect(await ask(both, 60, perDay(100))).toBe(40);
+    // Slower than the other by every answer that it waits for before it can tell.
+    way.delayMs = 100;
+    await until(async () => performance.now() > killedAtMs + 1_500);
+    await server.startAgain();
+    let more = 0;
+    await until(async () => {
+      more += await ask([one], 1, perDay(100));
+      return one.counters.shared && two.counters.shared;
+    });
+    way.delayMs = 0;
+    more += await ask(both, 10, perDay(100));
+    expect(more).toBe(0);
+    await way.stop();
+  });
+
   it('spend on where the policy for budgets is open, within the share of what was left', async () => {
     const both = await instances(['one', 'two'], { policy: { rates: 'open', spend: 'open' } });
     const told = { base: 0, own: 0, writers: ['one', 'two'], endsAtMs: startMs + 30 * day };

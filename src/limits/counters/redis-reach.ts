@@ -8,6 +8,8 @@ export interface ReachDependencies {
   readonly log: Log;
   /** The texts of all scripts: loaded on each connection before they are used, so that none overtakes another. */
   readonly scripts: readonly string[];
+  /** Redis answers, and is to be told what was counted without it before anybody decides by it. */
+  readonly onAnswering: () => Promise<void>;
   /** Redis answers again, from this term on. */
   readonly onBack: () => void;
 }
@@ -19,6 +21,14 @@ const slowMs = 25;
 const slowPings = 5;
 /** When Redis answers, and then fails again at once, it is tried less and less often. */
 const lastRestMs = 1_000;
+/** What was away for less than this was a hiccup: too short for anybody to have counted much alone. */
+const hiccupMs = 100;
+/**
+ * After an outage Redis decides only when it has been back for as long as it was away, this long at most: others connect
+ * later, by the same delays that double, and what they counted alone is to be told first. Whoever were let in before
+ * would be let in to what others have used up.
+ */
+const gatherMs = 1_500;
 /** After so long without failure the next one is a new story. */
 const calmMs = 5_000;
 
@@ -26,7 +36,7 @@ const calmMs = 5_000;
  * Whether Redis can be asked. One failure is enough to do without it, for everybody who waits at that moment too; it is
  * asked in the background until it answers, which after a hiccup is at once.
  */
-export function createReach({ redis, clock, log, scripts, onBack }: ReachDependencies) {
+export function createReach({ redis, clock, log, scripts, onAnswering, onBack }: ReachDependencies) {
   const stopping = new AbortController();
   const waiting = new Set<(error: RedisAway) => void>();
   let reachable = false;
@@ -35,6 +45,7 @@ export function createReach({ redis, clock, log, scripts, onBack }: ReachDepende
   let loadedOn = 0;
   let restMs = 0;
   let backAtMs = Number.NEGATIVE_INFINITY;
+  let awaySinceMs: number | null = null;
   let saidAway = false;
   let wasSlow = false;
   const reason = 'Redis is not connected.';
@@ -44,6 +55,7 @@ export function createReach({ redis, clock, log, scripts, onBack }: ReachDepende
   const trip = (error: unknown): void => {
     if (!reachable) return;
     reachable = false;
+    awaySinceMs ??= clock.monotonicMs();
     term++;
     restMs = clock.monotonicMs() - backAtMs < calmMs ? Math.min(lastRestMs, Math.max(lookMs, 2 * restMs)) : 0;
     if (!(error instanceof RedisAway)) log.error({ err: error }, 'limits could not use Redis');
@@ -98,11 +110,30 @@ export function createReach({ redis, clock, log, scripts, onBack }: ReachDepende
       return;
     }
     wasSlow = false;
+    if (!(await isToldByAll())) return;
     reachable = true;
+    awaySinceMs = null;
     backAtMs = clock.monotonicMs();
     if (saidAway) log.info('limits are counted in Redis again');
     saidAway = false;
     onBack();
+  };
+
+  /** Tells what was counted here alone, and gives others the time to. @returns false when Redis went away meanwhile. */
+  const isToldByAll = async (): Promise<boolean> => {
+    const awayMs = awaySinceMs === null ? 0 : clock.monotonicMs() - awaySinceMs;
+    if (awayMs < hiccupMs) return true;
+    const on = connection;
+    try {
+      await onAnswering();
+      await clock.sleep(Math.min(awayMs, gatherMs), stopping.signal);
+      await redis.command('PING');
+    } catch (error) {
+      if (!(error instanceof RedisAway))
+        log.error({ err: error }, 'Redis could not be told what was counted');
+      return false;
+    }
+    return on === connection;
   };
 
   /** Not of a hiccup that is over when it is looked at. */

@@ -62,8 +62,8 @@ export function createSync({ reach, calls, standIn, nowMs, metrics }: SyncDepend
       await calls.look(group, demands.slice(at, at + demandsAtMost));
   };
 
-  const tellAll = async (group: Group): Promise<void> => {
-    const { term, connection } = reach;
+  /** Everything that only this process knows, up to now. */
+  const tell = async (group: Group): Promise<void> => {
     for (let told = 0; told < pushesAtMost; told++) {
       await push(group, nextPush(group));
       if (group.unsure.length === 0 && group.toSettle.length === 0) break;
@@ -73,6 +73,11 @@ export function createSync({ reach, calls, standIn, nowMs, metrics }: SyncDepend
       group.toForget.delete(dead);
     }
     await restore(group);
+  };
+
+  const tellAndJoin = async (group: Group): Promise<void> => {
+    const { term, connection } = reach;
+    await tell(group);
     await look(group);
     if (reach.term !== term) return;
     // What was counted here meanwhile is told on the same connection, and so before anything that is asked from now on.
@@ -93,19 +98,23 @@ export function createSync({ reach, calls, standIn, nowMs, metrics }: SyncDepend
     }
   };
 
-  /** @returns whether Redis counts for this group now. One at a time for each group. */
-  return (group: Group): Promise<boolean> => {
-    group.syncing ??= tellAll(group)
-      .then(
-        () => group.term === reach.term,
-        (error) => {
-          reach.trip(error);
-          return false;
-        },
-      )
-      .finally(() => {
-        group.syncing = null;
-      });
-    return group.syncing;
+  return {
+    /** Tells what was counted here, and goes on counting here. @throws RedisAway, or what Redis refuses. */
+    tell,
+    /** @returns whether Redis counts for this group now. One at a time for each group. */
+    join(group: Group): Promise<boolean> {
+      group.syncing ??= tellAndJoin(group)
+        .then(
+          () => group.term === reach.term,
+          (error) => {
+            reach.trip(error);
+            return false;
+          },
+        )
+        .finally(() => {
+          group.syncing = null;
+        });
+      return group.syncing;
+    },
   };
 }
