@@ -233,6 +233,30 @@ describe('a member that is not the caller’s to give', () => {
   });
 });
 
+describe('a question', () => {
+  it('is text, whatever else it could be', async () => {
+    for (const query of [
+      '(a+)+$ [ \\ a{99999} (?<x> *** what is Gatehouse',
+      `' or 1=1; drop table documents; --`,
+      'title:* AND NOT (text:foo OR "', // a search language
+      '{{constructor.constructor("return process")()}} #{7*7} <%= 7*7 %>',
+      '<script>alert(1)</script>',
+      `${'(a|a?)+'.repeat(200)}b`,
+    ]) {
+      for (const path of ['/api/v1/search', '/api/v1/query']) {
+        const reply = await server.call('POST', path, { query });
+        expect([query, path, reply.status, reply.text.slice(0, 200)]).toEqual([
+          query,
+          path,
+          200,
+          expect.anything(),
+        ]);
+      }
+    }
+    expect((await server.call('GET', '/api/v1/documents')).json.documents.length).toBeGreaterThan(0);
+  });
+});
+
 describe('the files of the server', () => {
   it('are not what the reference serves', async () => {
     for (const path of [
