@@ -83,6 +83,9 @@ export async function startGatehouse(
   try {
     const api = adminApi(url, adminKey);
     await until('Gatehouse is ready', readyMs, () => isReady(url), started);
+    // It reads its own documentation then, on the core that is measured.
+    const hasGreeted = async () => (await readFile(logFile, 'utf8')).includes('Gatehouse is ready.');
+    await until('first boot is over', readyMs, hasGreeted, started);
     const apiKey = await configure(api, providerUrl);
     await until('the route answers', readyMs, () => answers(url, apiKey), started);
     const ledgerCalls = async (tenants: readonly string[]): Promise<number> => {
