@@ -41,12 +41,36 @@ const reasons: Readonly<Record<string, string>> = {
   EHOSTUNREACH: 'there is no way there',
 };
 
+const untrusted =
+  'its certificate is not one that is trusted here; name that of its issuer with --ca or GATEHOUSE_CA_FILE';
+/** Of OpenSSL's names for what may be wrong with a certificate, those that are met. */
+const tlsReasons: Readonly<Record<string, string>> = {
+  DEPTH_ZERO_SELF_SIGNED_CERT: untrusted,
+  SELF_SIGNED_CERT_IN_CHAIN: untrusted,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: untrusted,
+  UNABLE_TO_GET_ISSUER_CERT: untrusted,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: untrusted,
+  CERT_HAS_EXPIRED: 'its certificate has expired',
+  CERT_NOT_YET_VALID: 'its certificate is not valid yet',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another name; call it by that one',
+  ERR_SSL_WRONG_VERSION_NUMBER: 'it does not speak TLS; its address begins with http://',
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: 'it does not speak TLS; its address begins with http://',
+  EPROTO: 'the TLS handshake failed',
+};
+
 /** The sentence for a connection that failed, with how to start a server. */
 export function noServer(url: string, cause: unknown): ServerUnreachable {
   const code = codeOf(cause);
+  const aboutTls = code === null ? undefined : tlsReasons[code];
+  if (aboutTls !== undefined)
+    return new ServerUnreachable(`Gatehouse cannot be called at ${url}: ${aboutTls}.`, { cause });
   const why = (code && reasons[code]) ?? (cause instanceof Error ? cause.message : String(cause));
+  const perhapsTls =
+    url.startsWith('http:') && (code === 'ECONNRESET' || code === 'UND_ERR_SOCKET')
+      ? ' (perhaps it speaks TLS: then its address begins with https://)'
+      : '';
   return new ServerUnreachable(
-    `No Gatehouse answers at ${url}: ${why}. Start one with "npm start", or say where it is with --url or GATEHOUSE_URL.`,
+    `No Gatehouse answers at ${url}: ${why}${perhapsTls}. Start one with "npm start", or say where it is with --url or GATEHOUSE_URL.`,
     { cause },
   );
 }

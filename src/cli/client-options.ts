@@ -10,6 +10,11 @@ export const clientOptions = {
     value: 'key',
     help: 'the API key; else GATEHOUSE_API_KEY, which other users of this machine cannot see',
   },
+  ca: {
+    type: 'string',
+    value: 'file',
+    help: 'certificates to trust beside the usual ones, PEM; else GATEHOUSE_CA_FILE',
+  },
   tenant: { type: 'string', value: 'id or slug', help: 'the tenant to act in, for the key of an owner' },
 } as const;
 
@@ -17,5 +22,6 @@ export const clientOptions = {
 export interface ServerValues {
   readonly url?: string;
   readonly key?: string;
+  readonly ca?: string;
   readonly tenant?: string;
 }

@@ -44,7 +44,7 @@ const clock = {
 };
 
 function clientOf(url: string, apiKey: string | null): Client {
-  return createClient({ url, apiKey, tenant: 'acme', clock });
+  return createClient({ url, apiKey, tenant: 'acme', caFile: null, clock });
 }
 
 function json(response: ServerResponse, status: number, body: unknown, headers: Record<string, string> = {}) {

@@ -1,6 +1,9 @@
+import { readFileSync } from 'node:fs';
+import { createSecureContext, getCACertificates } from 'node:tls';
 import { Agent, FormData, fetch, type Response } from 'undici';
 import type { Clock } from '../platform/clock.ts';
 import { type ClientConfig, type Environment, loadClientConfig } from '../platform/config.ts';
+import { AppError } from '../platform/errors.ts';
 import { noServer, refusalOf, ServerRefusal, ServerUnreachable } from './client-errors.ts';
 import type { ServerValues } from './client-options.ts';
 import { UsageError } from './command.ts';
@@ -46,7 +49,7 @@ const firstWaitMs = 1_000;
 const longestWaitMs = 60_000;
 const largestAnswer = 64 * 1024 * 1024;
 
-/** @throws UsageError on a malformed `--url`, AppError `config_invalid` on malformed variables. */
+/** @throws UsageError on a malformed `--url`, AppError `config_invalid` on malformed variables or certificates. */
 export function createClientFor(
   values: ServerValues,
   environment: Environment,
@@ -62,6 +65,7 @@ export function createClientFor(
   return createClient({
     url: (values.url ?? config.url).replace(/\/+$/, ''),
     apiKey: values.key ?? config.apiKey,
+    caFile: values.ca ?? config.caFile,
     tenant: values.tenant ?? null,
     clock,
   });
@@ -81,9 +85,14 @@ export async function withClient<T>(
   }
 }
 
+/** @throws AppError `config_invalid` when the file of certificates cannot be used. */
 export function createClient(settings: ClientSettings): Client {
   const { url, apiKey, tenant, clock } = settings;
-  const agent = new Agent({ headersTimeout: answerBeginsWithinMs, bodyTimeout: answerBeginsWithinMs });
+  const agent = new Agent({
+    headersTimeout: answerBeginsWithinMs,
+    bodyTimeout: answerBeginsWithinMs,
+    ...(settings.caFile === null ? {} : { connect: { ca: trusting(settings.caFile) } }),
+  });
 
   const send = async (
     method: string,
@@ -153,6 +162,22 @@ export function createClient(settings: ClientSettings): Client {
     },
     close: () => agent.destroy(),
   };
+}
+
+/** What Node.js trusts already, and the certificates in the file. */
+function trusting(path: string): string[] {
+  try {
+    const ca = readFileSync(path, 'utf8');
+    if (!ca.includes('-----BEGIN CERTIFICATE-----')) throw new Error('there is no certificate in it');
+    createSecureContext({ ca });
+    return [...getCACertificates('default'), ca];
+  } catch (cause) {
+    throw new AppError(
+      'config_invalid',
+      `${path} must hold certificates in PEM (--ca or GATEHOUSE_CA_FILE): ${(cause as Error).message}`,
+      { cause },
+    );
+  }
 }
 
 /** @returns milliseconds to wait before the attempt of this number (from 1), or null when it would be no use. */

@@ -217,7 +217,7 @@ export const commands: readonly Command[] = [
     name: 'doctor',
     summary: 'say what is wrong, and what to do about it',
     description:
-      'Checks the configuration, the data directory and its disk, the database, the master key, the port, the providers in the environment and a running server, and names a remedy for each problem. Changes nothing and shows no secret.',
+      'Checks the configuration, the data directory and its disk, the database, the master key, the certificate, the port, the providers in the environment and a running server, and names a remedy for each problem. Changes nothing and shows no secret.',
     arguments: '',
     least: 0,
     most: 0,
@@ -228,6 +228,7 @@ export const commands: readonly Command[] = [
       },
       url: clientOptions.url,
       key: clientOptions.key,
+      ca: clientOptions.ca,
       ...commonOptions,
     },
     examples: ['gatehouse doctor', 'gatehouse doctor --online --json'],

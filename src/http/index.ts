@@ -4,3 +4,4 @@ export { createIdempotency, createIdempotencyStore } from './idempotency/index.t
 export { createOverload, overloadThresholds } from './overload.ts';
 export type { RequestLimitsDependencies } from './request-limits.ts';
 export { createHttp, type DeclaredRoute, type HttpServer } from './server.ts';
+export { readTls } from './tls.ts';

@@ -35,6 +35,7 @@ export const examples: Record<string, string> = {
   GATEHOUSE_PAGERDUTY_URL: 'https://events.eu.pagerduty.com/v2/enqueue',
   GATEHOUSE_URL: 'http://127.0.0.1:8080',
   GATEHOUSE_API_KEY: 'gh_…',
+  GATEHOUSE_CA_FILE: '/etc/ssl/company-ca.pem',
   ...mailExamples,
   S3_ENDPOINT: 'https://s3.eu-central-1.amazonaws.com',
   S3_BUCKET: 'gatehouse',
@@ -133,9 +134,10 @@ export const serverVariables = z.object({
 });
 
 /** What a command needs that calls a running server. */
-export const clientVariables = serverVariables.pick({ HOST: true, PORT: true }).extend({
+export const clientVariables = serverVariables.pick({ HOST: true, PORT: true, TLS_CERT_FILE: true }).extend({
   GATEHOUSE_URL: url(['http:', 'https:']).optional(),
   GATEHOUSE_API_KEY: key.optional(),
+  GATEHOUSE_CA_FILE: key.optional(),
 });
 
 const s3Needs = ['S3_BUCKET', 'S3_ACCESS_KEY_ID', 'S3_SECRET_ACCESS_KEY'] as const;

@@ -88,6 +88,8 @@ export interface ClientConfig {
   /** Without a trailing slash. */
   readonly url: string;
   readonly apiKey: string | null;
+  /** Certificates in PEM to trust beside those that Node.js trusts; null: none. */
+  readonly caFile: string | null;
 }
 
 /**
@@ -167,9 +169,11 @@ export function loadClientConfig(environment: Environment = process.env): Client
   const parsed = clientVariables.safeParse({ ...settings, ...withoutEmpty(environment) });
   if (!parsed.success) throw invalidConfig(problemsIn(parsed.error));
   const v = parsed.data;
+  const scheme = v.TLS_CERT_FILE ? 'https' : 'http';
   return {
-    url: (v.GATEHOUSE_URL ?? `http://${reachableHost(v.HOST)}:${v.PORT || 8080}`).replace(/\/+$/, ''),
+    url: (v.GATEHOUSE_URL ?? `${scheme}://${reachableHost(v.HOST)}:${v.PORT || 8080}`).replace(/\/+$/, ''),
     apiKey: v.GATEHOUSE_API_KEY ?? null,
+    caFile: v.GATEHOUSE_CA_FILE ?? null,
   };
 }
 

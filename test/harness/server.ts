@@ -155,7 +155,7 @@ async function readyAddress(
   const found = new Promise<string>((resolve) => {
     const look = () => {
       const text = output().stdout;
-      const address = /Gatehouse is ready/.test(text) && /(http:\/\/[^\s/]+:\d+)/.exec(text)?.[1];
+      const address = /Gatehouse is ready/.test(text) && /(https?:\/\/[^\s/]+:\d+)/.exec(text)?.[1];
       if (address) resolve(address);
     };
     child.stdout?.on('data', look);

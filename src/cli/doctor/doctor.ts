@@ -13,6 +13,7 @@ import { providersCheck } from './check-providers.ts';
 import { redisCheck } from './check-redis.ts';
 import { s3Check } from './check-s3.ts';
 import { serverCheck } from './check-server.ts';
+import { tlsCheck } from './check-tls.ts';
 import { type Facts, gatherFacts } from './facts.ts';
 import { type Check, type Finding, runChecks } from './finding.ts';
 
@@ -32,6 +33,7 @@ export const checks: readonly Check<Facts>[] = [
   masterKeyCheck,
   keyEngineCheck,
   mailCheck,
+  tlsCheck,
   portCheck,
   providersCheck,
   serverCheck,
@@ -39,7 +41,7 @@ export const checks: readonly Check<Facts>[] = [
 
 /** Looks at everything that a start and a caller need, says what is wrong and what to do. Changes nothing. */
 export async function doctor(
-  values: { readonly online?: boolean; readonly url?: string; readonly key?: string },
+  values: { readonly online?: boolean; readonly url?: string; readonly key?: string; readonly ca?: string },
   context: CommandContext,
 ): Promise<number> {
   const { environment, clock, output } = context;
@@ -49,6 +51,7 @@ export async function doctor(
     online: values.online === true,
     url: values.url,
     key: values.key,
+    ca: values.ca,
   });
   const findings = await runChecks(checks, facts, clock);
   const status = overall(findings);

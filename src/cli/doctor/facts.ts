@@ -41,6 +41,7 @@ export interface FactsGiven {
   readonly online: boolean;
   readonly url: string | undefined;
   readonly key: string | undefined;
+  readonly ca: string | undefined;
 }
 
 export function gatherFacts(given: FactsGiven): Facts {
@@ -65,6 +66,7 @@ export function gatherFacts(given: FactsGiven): Facts {
     client: client.value && {
       url: (given.url ?? client.value.url).replace(/\/+$/, ''),
       apiKey: given.key ?? client.value.apiKey,
+      caFile: given.ca ?? client.value.caFile,
       isNamed: given.url !== undefined || Boolean(environment.GATEHOUSE_URL),
     },
     embedded,
@@ -72,7 +74,11 @@ export function gatherFacts(given: FactsGiven): Facts {
       const url = usable?.databaseUrl ?? (await embedded())?.running?.connection?.url;
       return url ? inspectDatabase(url, clock) : { state: 'not_running' };
     }),
-    port: once(() => (usable ? inspectPort(usable.host, usable.port) : Promise.resolve({ state: 'free' }))),
+    port: once(() =>
+      usable
+        ? inspectPort(usable.host, usable.port, usable.http.tls !== null)
+        : Promise.resolve({ state: 'free' }),
+    ),
   };
 }
 

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { Agent, fetch } from 'undici';
 
 export type PortState =
   | { readonly state: 'free' }
@@ -13,13 +14,16 @@ export type PortState =
 
 const answerWithinMs = 2_000;
 
-/** Finds out whether a server could listen there, by listening for a moment, and if not, who does. */
-export async function inspectPort(host: string, port: number): Promise<PortState> {
+/**
+ * Finds out whether a server could listen there, by listening for a moment, and if not, who does.
+ * @param hasTls whether a Gatehouse there would speak TLS.
+ */
+export async function inspectPort(host: string, port: number, hasTls = false): Promise<PortState> {
   if (port === 0) return { state: 'any' };
   const code = await listenBriefly(host, port);
   if (code === null) return { state: 'free' };
   if (code !== 'EADDRINUSE') return { state: 'refused', code };
-  if (await isGatehouse(host, port)) return { state: 'gatehouse' };
+  if (await isGatehouse(host, port, hasTls)) return { state: 'gatehouse' };
   const pid = process.platform === 'linux' ? listenerOn(port) : null;
   return { state: 'other_program', pid, name: pid === null ? null : nameOf(pid) };
 }
@@ -33,13 +37,16 @@ function listenBriefly(host: string, port: number): Promise<string | null> {
   });
 }
 
-async function isGatehouse(host: string, port: number): Promise<boolean> {
+async function isGatehouse(host: string, port: number, hasTls: boolean): Promise<boolean> {
   const address =
     host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '[::1]' : host.includes(':') ? `[${host}]` : host;
+  // Nothing is told to it: whose certificate it has is another check's question.
+  const agent = new Agent({ connect: { rejectUnauthorized: false } });
   try {
-    const response = await fetch(`http://${address}:${port}/health/live`, {
+    const response = await fetch(`${hasTls ? 'https' : 'http'}://${address}:${port}/health/live`, {
       redirect: 'manual',
       signal: AbortSignal.timeout(answerWithinMs),
+      dispatcher: agent,
     });
     // Every answer of Gatehouse carries a correlation id; a health page alone could be anyone's.
     const isOurs = response.ok && response.headers.has('x-correlation-id');
@@ -47,6 +54,8 @@ async function isGatehouse(host: string, port: number): Promise<boolean> {
     return isOurs;
   } catch {
     return false;
+  } finally {
+    await agent.destroy();
   }
 }
 
