@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { until } from './harness/child.ts';
-import { insertOfRow, insertTestPrice, type ReportedRow } from './harness/reported-rows.ts';
+import { insertOfRow, insertTestPrice, ordinaryRow, type ReportedRow } from './harness/reported-rows.ts';
 import { call, type RunningServer, removeDirectory, startServer } from './harness/server.ts';
 
 /*
@@ -57,17 +57,9 @@ async function spend(given: Partial<ReportedRow>): Promise<void> {
       id: `00000000-0000-7000-8000-${String(rowNumber).padStart(12, '0')}`,
       tenantId: tenants.north ?? '',
       at: new Date(),
-      keyId: 'key-1',
-      userId: null,
-      promptId: null,
-      route: null,
-      provider: 'sim',
-      model: 'm',
-      tags: [],
+      ...ordinaryRow,
       costNanoUsd: 1_000_000_000n,
-      inputTokens: 10,
       outputTokens: 5,
-      final: true,
       ...given,
     }),
   );

@@ -1,7 +1,6 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Access, type Principal, permissionsOfRole, type Role } from '../src/access/index.ts';
 import {
@@ -28,6 +27,7 @@ import {
 import { createSimulator, type Simulator } from '../tools/simulator/server.ts';
 import { createTestDatabase, type TestDatabase } from './harness/database.ts';
 import { openDoors, openEntrance } from './harness/open-doors.ts';
+import { addTenant } from './harness/tenants.ts';
 
 /** The whole model path as its users meet it, with a real database: by HTTP from a provider's set-up to the bill. */
 const newId = createIds(clock, systemRandom);
@@ -44,10 +44,7 @@ let costs: Costs;
 
 beforeAll(async () => {
   test = await createTestDatabase();
-  await sql`insert into tenants (id, slug, name, tier, region, status, created_at, updated_at)
-    values (${tenantId}, 'acme', 'Acme', 'starter', 'eu', 'active', now(), now())`.execute(
-    test.database.platform,
-  );
+  await addTenant(test.database, tenantId, 'acme');
   simulator = createSimulator({ seed: 3, apiKey: 'sk-test-0123456789' });
   providerUrl = `${(await simulator.start()).url}/v1/`;
   dataDir = mkdtempSync(join(tmpdir(), 'gatehouse-model-path-'));

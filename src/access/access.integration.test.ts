@@ -1,41 +1,20 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startAccessInstance } from '../../test/harness/access-instance.ts';
 import { createTestDatabase, type TestDatabase } from '../../test/harness/database.ts';
 import { type Clock, systemClock } from '../platform/clock.ts';
-import { createNotifications } from '../platform/database/notifications.ts';
-import { createIds } from '../platform/ids.ts';
-import { createLog } from '../platform/log.ts';
-import { systemRandom } from '../platform/random.ts';
-import { createAccess, createAccessStore, type Principal, platformPrincipal } from './index.ts';
+import { type Principal, platformPrincipal } from './index.ts';
 
-const log = createLog('silent');
 let test: TestDatabase;
 let clockOffsetMs = 0;
 const clock: Clock = { ...systemClock, now: () => new Date(Date.now() + clockOffsetMs) };
 const counted = { failed: 0, crossTenant: 0 };
 
-/** One instance of the server's access, on the shared database. */
-async function instance() {
-  const notifications = createNotifications(test.url, clock, log);
-  const access = createAccess({
-    store: createAccessStore(test.database),
+const instance = () =>
+  startAccessInstance(test, {
     clock,
-    newId: createIds(clock, systemRandom),
-    random: systemRandom,
-    log,
     countFailedAuthentication: () => counted.failed++,
     countCrossTenantAttempt: () => counted.crossTenant++,
-    subscribe: (onChange, onGap) => notifications.subscribe('access_changed', onChange, onGap),
   });
-  await access.start();
-  await notifications.start();
-  return {
-    access,
-    stop: async () => {
-      await access.stop();
-      await notifications.stop();
-    },
-  };
-}
 
 let here: Awaited<ReturnType<typeof instance>>;
 let there: Awaited<ReturnType<typeof instance>>;

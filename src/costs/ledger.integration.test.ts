@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../../test/harness/database.ts';
+import { addTenant } from '../../test/harness/tenants.ts';
 import { systemClock } from '../platform/clock.ts';
 import { createIds } from '../platform/ids.ts';
 import { createLog } from '../platform/log.ts';
@@ -28,15 +29,8 @@ const running: Costs[] = [];
 beforeAll(async () => {
   test = await createTestDatabase();
   store = createLedgerStore(test.database);
-  for (const [id, slug] of [
-    [acme.tenantId, 'acme'],
-    [other.tenantId, 'other'],
-  ]) {
-    await sql`insert into tenants (id, slug, name, tier, region, status, created_at, updated_at)
-      values (${id}, ${slug}, ${slug}, 'starter', 'eu', 'active', now(), now())`.execute(
-      test.database.platform,
-    );
-  }
+  await addTenant(test.database, acme.tenantId, 'acme');
+  await addTenant(test.database, other.tenantId, 'other');
 });
 afterAll(() => test.drop());
 beforeEach(async () => {

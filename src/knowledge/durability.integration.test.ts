@@ -7,6 +7,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { startChild, until } from '../../test/harness/child.ts';
 import { createTestDatabase } from '../../test/harness/database.ts';
 import { type KnowledgeServer, startKnowledgeServer } from '../../test/harness/knowledge.ts';
+import { addTenant } from '../../test/harness/tenants.ts';
 
 const program = fileURLToPath(new URL('../../test/harness/knowledge-process.ts', import.meta.url));
 const tenantId = '01a00000-0000-7000-8000-000000000001';
@@ -20,8 +21,7 @@ afterEach(async () => {
 /** A database with a tenant, and a directory for files, as a first process finds them. */
 async function fresh() {
   const test = await createTestDatabase();
-  await sql`insert into tenants (id, slug, name, tier, region, created_at, updated_at)
-    values (${tenantId}, 'one', 'One', 'starter', 'eu', now(), now())`.execute(test.database.platform);
+  await addTenant(test.database, tenantId, 'one');
   const from = { test, objectsDir: await mkdtemp(join(tmpdir(), 'gatehouse-objects-')) };
   const start = (stage: string, name: string) =>
     startChild(program, [test.url, from.objectsDir, tenantId, stage, name]);

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../../test/harness/database.ts';
+import { addTenant } from '../../test/harness/tenants.ts';
 import { onlyPlace } from '../platform/place.ts';
 import { createIndexFeed } from './index-feed.store.ts';
 import { createIndexPlaces } from './index-places.store.ts';
@@ -11,8 +12,7 @@ let tenantId: string;
 beforeEach(async () => {
   db = await createTestDatabase();
   tenantId = randomUUID();
-  await sql`insert into tenants (id, slug, name, tier, region, created_at, updated_at)
-    values (${tenantId}, 'north', 'North', 'starter', 'eu', now(), now())`.execute(db.database.platform);
+  await addTenant(db.database, tenantId, 'north');
 });
 afterEach(() => db.drop());
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { createTestAccess } from '../../test/harness/access-instance.ts';
 import { createTestDatabase, type TestDatabase } from '../../test/harness/database.ts';
-import { createAccess, createAccessStore, type Principal, platformPrincipal } from '../access/index.ts';
+import { type Principal, platformPrincipal } from '../access/index.ts';
 import { systemClock } from '../platform/clock.ts';
 import { createNotifications } from '../platform/database/notifications.ts';
 import { createIds } from '../platform/ids.ts';
@@ -18,22 +19,14 @@ let test: TestDatabase;
 /** Tenants and limits as one server has them. */
 async function instance() {
   const notifications = createNotifications(test.url, systemClock, log);
-  const { clock, random } = { clock: systemClock, random: systemRandom };
-  const access = createAccess({
-    store: createAccessStore(test.database),
-    clock,
-    newId,
-    random,
-    log,
-    countFailedAuthentication: () => {},
-    countCrossTenantAttempt: () => {},
+  const access = createTestAccess(test, {
     subscribe: (onChange, onGap) => notifications.subscribe('access_changed', onChange, onGap),
   });
   const limits = createLimits({
     store: createLimitsStore(test.database),
     access,
     config: defaultLimits,
-    clock,
+    clock: systemClock,
     newId,
     log,
     subscribe: (onChange, onGap) => notifications.subscribe('limits_changed', onChange, onGap),

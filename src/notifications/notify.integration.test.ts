@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../../test/harness/database.ts';
+import { addTenant } from '../../test/harness/tenants.ts';
 import { systemClock } from '../platform/clock.ts';
 import { createIds } from '../platform/ids.ts';
 import { systemRandom } from '../platform/random.ts';
@@ -21,8 +22,7 @@ async function tenantWithChannels(
   ...channels: { name: string; kinds?: string[]; severity?: string; enabled?: boolean }[]
 ) {
   const tenantId = newId();
-  await sql`insert into tenants (id, slug, name, tier, region, created_at, updated_at)
-    values (${tenantId}, ${tenantId}, 'Test', 'starter', 'eu', now(), now())`.execute(test.database.platform);
+  await addTenant(test.database, tenantId, tenantId);
   for (const { name, kinds = [], severity = 'info', enabled = true } of channels) {
     await sql`insert into notification_channels (id, tenant_id, name, kind, sealed_target, shown_target, event_kinds,
         min_severity, enabled, created_by, created_at, updated_at)

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { redisIsInstalled, redisMissing, startRedis, type TestRedis } from '../../test/harness/redis.ts';
-import { type Reply, type RetrievalServer, startRetrievalServer } from '../../test/harness/retrieval.ts';
+import type { Reply } from '../../test/harness/requests.ts';
+import { type RetrievalServer, startRetrievalServer } from '../../test/harness/retrieval.ts';
 import { createSimulator } from '../../tools/simulator/server.ts';
 import { type AnswerStore, createAnswerStore, createRedisLevel } from '../cache/index.ts';
 import { systemClock } from '../platform/clock.ts';

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../../test/harness/database.ts';
+import { addTenant } from '../../test/harness/tenants.ts';
 import { type Principal, permissionsOfRole, type Role } from '../access/index.ts';
 import { systemClock } from '../platform/clock.ts';
 import { createNotifications, type Notifications } from '../platform/database/notifications.ts';
@@ -49,10 +50,7 @@ let notifications: Notifications[] = [];
 beforeAll(async () => {
   test = await createTestDatabase();
   for (const [slug, id] of Object.entries(tenants)) {
-    await sql`insert into tenants (id, slug, name, tier, region, status, created_at, updated_at)
-      values (${id}, ${slug}, ${slug}, 'starter', 'eu', 'active', now(), now())`.execute(
-      test.database.platform,
-    );
+    await addTenant(test.database, id, slug);
   }
 });
 afterAll(() => test.drop());

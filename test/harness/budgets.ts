@@ -1,4 +1,3 @@
-import { sql } from 'kysely';
 import type { Principal } from '../../src/access/index.ts';
 import {
   type Budgets,
@@ -19,6 +18,7 @@ import { createIds } from '../../src/platform/ids.ts';
 import { createLog } from '../../src/platform/log.ts';
 import { createMetrics } from '../../src/platform/metrics.ts';
 import { systemRandom } from '../../src/platform/random.ts';
+import { addTenant as insertTenant } from './tenants.ts';
 
 const newId = createIds(systemClock, systemRandom);
 
@@ -29,10 +29,7 @@ export const unknownModel = { ...gpt4o, model: 'never-heard-of' };
 
 export async function addTenant(database: Database, slug: string, timeZone = 'UTC'): Promise<string> {
   const id = newId();
-  await sql`insert into tenants (id, slug, name, tier, region, status, time_zone, created_at, updated_at)
-    values (${id}, ${slug}, ${slug}, 'starter', 'eu', 'active', ${timeZone}, now(), now())`.execute(
-    database.platform,
-  );
+  await insertTenant(database, id, slug, timeZone);
   return id;
 }
 

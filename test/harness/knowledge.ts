@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { accessRoutes, createAccess, createAccessStore, type Role, roles } from '../../src/access/index.ts';
+import { accessRoutes, type Role, roles } from '../../src/access/index.ts';
 import { createHttp, type HttpServer } from '../../src/http/index.ts';
 import {
   createKnowledge,
@@ -18,9 +18,11 @@ import { createLog } from '../../src/platform/log.ts';
 import { createMetrics, type Metrics } from '../../src/platform/metrics.ts';
 import { createFileObjects } from '../../src/platform/objects.ts';
 import { systemRandom } from '../../src/platform/random.ts';
+import { createTestAccess, keyIn } from './access-instance.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
 import { createFedIndex, type FedIndex } from './fed-index.ts';
 import { openEntrance } from './open-doors.ts';
+import { type Reply, type Request, requestsTo } from './requests.ts';
 
 export interface KnowledgeServer {
   readonly http: HttpServer;
@@ -32,13 +34,7 @@ export interface KnowledgeServer {
   readonly objectsDir: string;
   /** An API key in the tenant with that slug, made when absent. */
   keyIn(slug: string, role: Role, groups?: string[]): Promise<string>;
-  request(
-    key: string,
-    method: 'GET' | 'POST' | 'PUT' | 'DELETE',
-    path: string,
-    body?: unknown,
-    headers?: Record<string, string>,
-  ): Promise<Reply>;
+  readonly request: Request;
   /** A multipart request; strings are fields, the rest are files. In the order given. */
   upload(
     key: string,
@@ -47,14 +43,6 @@ export interface KnowledgeServer {
     parts: Readonly<Record<string, string | { name: string; type?: string; content: string | Buffer }>>,
   ): Promise<Reply>;
   stop(): Promise<void>;
-}
-
-export interface Reply {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, unknown>>;
-  /** Tests read replies as their users do, without a type. */
-  readonly json: any;
-  readonly text: string;
 }
 
 const boundary = 'a-boundary-that-is-in-no-file';
@@ -89,16 +77,7 @@ export async function startKnowledgeServer(
   const test = options.from?.test ?? (await createTestDatabase());
   const { database } = test;
   const objectsDir = options.from?.objectsDir ?? (await mkdtemp(join(tmpdir(), 'gatehouse-objects-')));
-  const access = createAccess({
-    store: createAccessStore(database),
-    clock,
-    newId,
-    random: systemRandom,
-    log,
-    countFailedAuthentication: () => {},
-    countCrossTenantAttempt: () => {},
-    subscribe: () => {},
-  });
+  const access = createTestAccess(test);
   const parser = createParser({ maxWorkers: 2, log });
   const jobs = createJobs({ url: test.url, executorId: 'gatehouse', clock, log });
   const index: FedIndex = createFedIndex(() => knowledge.indexFeed, `${objectsDir}-index`);
@@ -134,21 +113,7 @@ export async function startKnowledgeServer(
   await jobs.start();
   knowledge.start();
 
-  const request: KnowledgeServer['request'] = async (key, method, path, body, headers = {}) => {
-    const reply = await http.api.inject({
-      method,
-      url: `/api/v1${path}`,
-      headers: { authorization: `Bearer ${key}`, ...headers },
-      ...(body === undefined ? {} : { payload: body as object }),
-    });
-    const isJson = String(reply.headers['content-type']).includes('json');
-    return {
-      status: reply.statusCode,
-      headers: reply.headers,
-      json: isJson ? reply.json() : undefined,
-      text: reply.payload,
-    };
-  };
+  const request = requestsTo(http);
 
   return {
     http,
@@ -157,14 +122,7 @@ export async function startKnowledgeServer(
     test,
     metrics,
     objectsDir,
-    async keyIn(slug, role, groups = []) {
-      const found = access.tenant(slug);
-      if (!found) await access.createTenant({ name: slug, slug, tier: 'starter', region: 'eu' });
-      const tenant = access.tenant(slug);
-      if (!tenant) throw new Error(`no tenant ${slug}`);
-      const given = { name: `${role} of ${slug}`, role, groups, scopes: [], userId: null, expiresAt: null };
-      return (await access.createKeyAsPlatform(tenant, given)).key;
-    },
+    keyIn: (slug, role, groups) => keyIn(access, slug, role, groups),
     request,
     upload: (key, method, path, parts) =>
       request(key, method, path, formOf(parts), {

@@ -18,6 +18,7 @@ import { createSecretBox } from '../../src/platform/secret-box.ts';
 import { until } from './child.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
 import { type Receiver, startReceiver } from './receiver.ts';
+import { addTenant } from './tenants.ts';
 
 export const newId = createIds(systemClock, systemRandom);
 const log = createLog('silent');
@@ -66,8 +67,7 @@ export async function startNotifier(
 
 export async function insertTenant(database: Database): Promise<Principal> {
   const id = newId();
-  await sql`insert into tenants (id, slug, name, tier, region, created_at, updated_at)
-    values (${id}, ${id}, 'Test', 'starter', 'eu', now(), now())`.execute(database.platform);
+  await addTenant(database, id, id);
   return platformPrincipal({
     id,
     slug: id,

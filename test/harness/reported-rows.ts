@@ -19,6 +19,20 @@ export interface ReportedRow {
   readonly final: boolean;
 }
 
+/** A call like any other, for what a test does not care for. */
+export const ordinaryRow = {
+  keyId: 'key-1',
+  userId: null,
+  promptId: null,
+  route: null,
+  provider: 'sim',
+  model: 'm',
+  tags: [],
+  inputTokens: 10,
+  outputTokens: 10,
+  final: true,
+} as const;
+
 /** The statement and its values that write one row as it is given, past prices and spool. */
 export function insertOfRow(kind: 'row' | 'adjustment', given: ReportedRow): [string, unknown[]] {
   const { id, tenantId, at, keyId, userId, promptId, route, provider, model, tags } = given;

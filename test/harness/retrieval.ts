@@ -1,15 +1,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  accessRoutes,
-  createAccess,
-  createAccessStore,
-  type Principal,
-  platformPrincipal,
-  type Role,
-  roles,
-} from '../../src/access/index.ts';
+import { accessRoutes, type Principal, platformPrincipal, type Role, roles } from '../../src/access/index.ts';
 import type { AnswerStore } from '../../src/cache/index.ts';
 import { createCosts, createLedgerStore, createPriceCatalogue } from '../../src/costs/index.ts';
 import { createGateway, type Step, wayTo } from '../../src/gateway/index.ts';
@@ -39,8 +31,10 @@ import {
   createTargetHealth,
   routingRoutes,
 } from '../../src/routing/index.ts';
+import { createTestAccess, keyIn } from './access-instance.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
 import { openDoors, openEntrance } from './open-doors.ts';
+import { type Request, requestsTo } from './requests.ts';
 
 export interface RetrievalServer {
   readonly http: HttpServer;
@@ -56,26 +50,13 @@ export interface RetrievalServer {
   keyIn(slug: string, role: Role, groups?: string[]): Promise<string>;
   tenantId(slug: string): string;
   principalIn(slug: string): Principal;
-  request(
-    key: string,
-    method: string,
-    path: string,
-    body?: unknown,
-    headers?: Record<string, string>,
-  ): Promise<Reply>;
+  readonly request: Request;
   /** Adds a document and waits until it can be found. @returns its id. */
   add(key: string, title: string, text: string, more?: object): Promise<string>;
   /** Closes everything but the database and the files. */
   close(): Promise<void>;
   /** Closes everything and removes it. */
   stop(): Promise<void>;
-}
-
-export interface Reply {
-  readonly status: number;
-  readonly headers: Record<string, unknown>;
-  readonly json: any;
-  readonly text: string;
 }
 
 /** Documents, search and answers behind the real HTTP server, on real PostgreSQL and LanceDB, with durable jobs. */
@@ -102,16 +83,7 @@ export async function startRetrievalServer(
   const test = options.test ?? (await createTestDatabase());
   const { database } = test;
   const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'gatehouse-retrieval-')));
-  const access = createAccess({
-    store: createAccessStore(database),
-    clock,
-    newId,
-    random: systemRandom,
-    log,
-    countFailedAuthentication: () => {},
-    countCrossTenantAttempt: () => {},
-    subscribe: () => {},
-  });
+  const access = createTestAccess(test);
   const costs = createCosts({
     store: createLedgerStore(database),
     catalogue: createPriceCatalogue(),
@@ -244,21 +216,7 @@ export async function startRetrievalServer(
     if (!found) throw new Error(`no tenant ${slug}`);
     return found;
   };
-  const request: RetrievalServer['request'] = async (key, method, path, body, headers = {}) => {
-    const reply = await http.api.inject({
-      method: method as 'GET',
-      url: `/api/v1${path}`,
-      headers: { authorization: `Bearer ${key}`, ...headers },
-      ...(body === undefined ? {} : { payload: body as object }),
-    });
-    const isJson = String(reply.headers['content-type']).includes('json');
-    return {
-      status: reply.statusCode,
-      headers: reply.headers,
-      json: isJson ? reply.json() : undefined,
-      text: reply.payload,
-    };
-  };
+  const request = requestsTo(http);
   let closing: Promise<void> | null = null;
   const close = () => {
     closing ??= (async () => {
@@ -286,12 +244,7 @@ export async function startRetrievalServer(
     indexDir,
     tenantId: (slug) => tenant(slug).id,
     principalIn: (slug) => platformPrincipal(tenant(slug)),
-    async keyIn(slug, role, groups = []) {
-      if (!access.tenant(slug))
-        await access.createTenant({ name: slug, slug, tier: 'starter', region: 'eu' });
-      const given = { name: `${role} of ${slug}`, role, groups, scopes: [], userId: null, expiresAt: null };
-      return (await access.createKeyAsPlatform(tenant(slug), given)).key;
-    },
+    keyIn: (slug, role, groups) => keyIn(access, slug, role, groups),
     request,
     async add(key, title, text, more = {}) {
       const reply = await request(key, 'POST', '/documents?wait=true', { title, text, ...more });

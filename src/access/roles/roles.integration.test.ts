@@ -1,42 +1,13 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startAccessInstance } from '../../../test/harness/access-instance.ts';
 import { createTestDatabase, type TestDatabase } from '../../../test/harness/database.ts';
-import { systemClock as clock } from '../../platform/clock.ts';
-import { createNotifications } from '../../platform/database/notifications.ts';
-import { createIds } from '../../platform/ids.ts';
-import { createLog } from '../../platform/log.ts';
-import { systemRandom } from '../../platform/random.ts';
-import { createAccess, createAccessStore, type Permission, type Principal } from '../index.ts';
+import type { Permission, Principal } from '../index.ts';
 
-const log = createLog('silent');
 let test: TestDatabase;
 
-/** One instance of the server's access, on the shared database. */
-async function instance() {
-  const notifications = createNotifications(test.url, clock, log);
-  const access = createAccess({
-    store: createAccessStore(test.database),
-    clock,
-    newId: createIds(clock, systemRandom),
-    random: systemRandom,
-    log,
-    countFailedAuthentication: () => {},
-    countCrossTenantAttempt: () => {},
-    subscribe: (onChange, onGap) => notifications.subscribe('access_changed', onChange, onGap),
-  });
-  await access.start();
-  await notifications.start();
-  return {
-    access,
-    stop: async () => {
-      await access.stop();
-      await notifications.stop();
-    },
-  };
-}
-
-let here: Awaited<ReturnType<typeof instance>>;
-let there: Awaited<ReturnType<typeof instance>>;
+let here: Awaited<ReturnType<typeof startAccessInstance>>;
+let there: Awaited<ReturnType<typeof startAccessInstance>>;
 let admin: Principal;
 let stranger: Principal;
 
@@ -61,8 +32,8 @@ async function holderOf(slug: string, roleName: string, scopes: string[] = []): 
 
 beforeAll(async () => {
   test = await createTestDatabase();
-  here = await instance();
-  there = await instance();
+  here = await startAccessInstance(test);
+  there = await startAccessInstance(test);
   admin = await holderOf('acme', 'admin');
   stranger = await holderOf('other', 'admin');
 });

@@ -1,7 +1,8 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../../../test/harness/database.ts';
-import { addLedgerRows, addTenant, type LedgerRowGiven } from '../../../test/harness/invoiced-rows.ts';
+import { addLedgerRows, type LedgerRowGiven } from '../../../test/harness/ledger-rows.ts';
+import { addTenant } from '../../../test/harness/tenants.ts';
 import type { Principal } from '../../access/index.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { createIds } from '../../platform/ids.ts';

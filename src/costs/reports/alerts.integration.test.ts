@@ -2,8 +2,13 @@ import { sql } from 'kysely';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../../../test/harness/database.ts';
-import { addTenant } from '../../../test/harness/ledger-rows.ts';
-import { insertOfRow, insertTestPrice, type ReportedRow } from '../../../test/harness/reported-rows.ts';
+import {
+  insertOfRow,
+  insertTestPrice,
+  ordinaryRow,
+  type ReportedRow,
+} from '../../../test/harness/reported-rows.ts';
+import { addTenant } from '../../../test/harness/tenants.ts';
 import { createNotify } from '../../notifications/index.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { createIds } from '../../platform/ids.ts';
@@ -65,17 +70,8 @@ async function spend(given: Partial<ReportedRow> = {}): Promise<void> {
       id: newId(),
       tenantId: acme.tenantId,
       at: new Date(now.getTime() - 60_000),
-      keyId: 'key-1',
-      userId: null,
-      promptId: null,
-      route: null,
-      provider: 'sim',
-      model: 'm',
-      tags: [],
+      ...ordinaryRow,
       costNanoUsd: usd,
-      inputTokens: 10,
-      outputTokens: 10,
-      final: true,
       ...given,
     }),
   );

@@ -2,9 +2,15 @@ import fc from 'fast-check';
 import { sql } from 'kysely';
 import pg from 'pg';
 import { Temporal } from 'temporal-polyfill';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../../../test/harness/database.ts';
-import { insertOfRow, insertTestPrice, type ReportedRow } from '../../../test/harness/reported-rows.ts';
+import {
+  insertOfRow,
+  insertTestPrice,
+  ordinaryRow,
+  type ReportedRow,
+} from '../../../test/harness/reported-rows.ts';
+import { addTenant } from '../../../test/harness/tenants.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { createIds } from '../../platform/ids.ts';
 import { systemRandom } from '../../platform/random.ts';
@@ -28,10 +34,7 @@ beforeAll(async () => {
   rollups = createRollupStore(test.database);
   reports = createReportStore(test.database);
   for (const [index, id] of tenants.entries()) {
-    await sql`insert into tenants (id, slug, name, tier, region, status, created_at, updated_at)
-      values (${id}, ${`tenant-${index}`}, 'T', 'starter', 'eu', 'active', now(), now())`.execute(
-      test.database.platform,
-    );
+    await addTenant(test.database, id, `tenant-${index}`);
   }
   writers = await Promise.all(
     [0, 1, 2].map(async () => {
@@ -277,50 +280,37 @@ describe('reports', () => {
     await clear();
     const [greedy = '', modest = ''] = tenants;
     const row = (tenantId: string, costNanoUsd: bigint): Fact => ({
+      ...ordinaryRow,
       kind: 'row',
       id: newId(),
       tenantId,
       at: new Date(start),
-      keyId: 'key-1',
-      userId: null,
-      promptId: null,
-      route: null,
-      provider: 'sim',
-      model: 'm',
-      tags: [],
       costNanoUsd,
-      inputTokens: 1,
-      outputTokens: 1,
-      final: true,
     });
     const most = 9_000_000_000_000_000_000n;
     await add(writers[2] as pg.Client, [...[1, 2, 3].map(() => row(greedy, most)), row(modest, 5n)]);
     // All at once, and one after another on top of what is there.
     await rollUpAll();
     await add(writers[2] as pg.Client, [row(greedy, most), row(modest, 7n)]);
-    await rollUpAll(1);
-    const { rows } = await sql<{ sum: bigint }>`select cost_nano_usd as sum from cost_rollups
-      where tenant_id = ${modest} and dimension = 'all' and grain = 'month'`.execute(test.database.platform);
-    expect(rows).toEqual([{ sum: 12n }]);
+    // Rows wait to be added up while any transaction goes on that is older, also one of another test's database.
+    await vi.waitFor(async () => {
+      await rollUpAll(1);
+      const { rows } = await sql<{ sum: bigint }>`select cost_nano_usd as sum from cost_rollups
+        where tenant_id = ${modest} and dimension = 'all' and grain = 'month'`.execute(
+        test.database.platform,
+      );
+      expect(rows).toEqual([{ sum: 12n }]);
+    });
   });
 
   it('do not miss a row whose transaction began first and ended last', async () => {
     const make = (costNanoUsd: bigint): Fact => ({
+      ...ordinaryRow,
       kind: 'row',
       id: newId(),
       tenantId: acme.tenantId,
       at: new Date(start),
-      keyId: 'key-1',
-      userId: null,
-      promptId: null,
-      route: null,
-      provider: 'sim',
-      model: 'm',
-      tags: [],
       costNanoUsd,
-      inputTokens: 1,
-      outputTokens: 1,
-      final: true,
     });
     const [long, short] = writers as [pg.Client, pg.Client];
     await long.query('begin');
@@ -331,11 +321,13 @@ describe('reports', () => {
     expect((await reports.sums(acme, period)).cost_nano_usd).toBe(10n);
     await long.query('commit');
     expect((await reports.sums(acme, period)).cost_nano_usd).toBe(11n);
-    await rollUpAll();
-    expect((await reports.sums(acme, period)).cost_nano_usd).toBe(11n);
-    const { rows } = await sql<{ cost: bigint }>`select cost_nano_usd as cost from cost_rollups
-      where dimension = 'all' and grain = 'month'`.execute(test.database.platform);
-    expect(rows).toEqual([{ cost: 11n }]);
+    await vi.waitFor(async () => {
+      await rollUpAll();
+      expect((await reports.sums(acme, period)).cost_nano_usd).toBe(11n);
+      const { rows } = await sql<{ cost: bigint }>`select cost_nano_usd as cost from cost_rollups
+        where dimension = 'all' and grain = 'month'`.execute(test.database.platform);
+      expect(rows).toEqual([{ cost: 11n }]);
+    });
   });
 
   it('count each row once while two instances roll up and two writers write', async () => {
