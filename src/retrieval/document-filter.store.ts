@@ -8,15 +8,21 @@ export type DocumentFilterStore = ReturnType<typeof createDocumentFilterStore>;
 export function createDocumentFilterStore(database: Database) {
   return {
     /**
-     * Up to `limit` documents that this caller may read now and that the filters let through. By what is masked for the
-     * caller nothing is found.
+     * Up to `limit` documents that this caller may read now and that the filters let through, in the order of their ids,
+     * after the given one. By what is masked for the caller nothing is found.
      */
-    readable: (scope: DatabaseScope, filters: SearchFilters, limit: number): Promise<string[]> =>
+    readable: (
+      scope: DatabaseScope,
+      filters: SearchFilters,
+      limit: number,
+      after: string | null = null,
+    ): Promise<string[]> =>
       database.inTenant(scope, async (tx) => {
         const ids = filters.documentIds ? [...filters.documentIds] : null;
         const { rows } = await sql<{ id: string }>`
           select id from documents where searchable_version is not null
             and (${ids}::uuid[] is null or id = any(${ids}::uuid[]))
+            and (${after}::uuid is null or id > ${after}::uuid)
             and metadata @> ${JSON.stringify(filters.metadata ?? {})}::jsonb
             and not ${JSON.stringify(filters.metadata ?? {})}::jsonb ?| (select masked_fields())
           order by id limit ${limit}`.execute(tx);

@@ -3,13 +3,13 @@ import type { Clock } from '../platform/clock.ts';
 import type { DatabaseScope } from '../platform/database/database.ts';
 import { AppError, type ErrorCode } from '../platform/errors.ts';
 import type { EmbeddingHealth } from './embedding-health.ts';
-import type { IndexCandidate, SearchIndex } from './index/search-index.ts';
+import type { SearchIndex } from './index/search-index.ts';
 import type { KnownGeneration } from './index-generations.store.ts';
 import { beingMended, type Indexing } from './indexing.ts';
 import type { Caller, Embed, EmbeddingModel } from './model-calls.ts';
 import { type Asked, parseQuestion } from './passages/question.ts';
-import { CANDIDATES_RANKED } from './passages/rank-passages.ts';
 import { within } from './patience.ts';
+import { bestOf, isEnough, type Proposed, ranked } from './proposals.ts';
 import { type Ranked, rankFound, type SearchMode } from './rank-found.ts';
 
 /** A chunk of a document as its reader sees it; `text` is the stored text from `start` to `end`. */
@@ -36,11 +36,12 @@ export interface FindPassagesDependencies {
   readonly indexing: Pick<Indexing, 'forSearch' | 'repair'>;
   /** The passages of these ids (at most 1,000) that the caller may read now, in one transaction. */
   readonly readPassages: (scope: DatabaseScope, chunkIds: readonly string[]) => Promise<readonly Passage[]>;
-  /** Up to `limit` documents that the caller may read and the filters let through. */
+  /** Up to `limit` documents that the caller may read and the filters let through, by their ids, after the given one. */
   readonly readableDocuments: (
     scope: DatabaseScope,
     filters: SearchFilters,
     limit: number,
+    after?: string,
   ) => Promise<readonly string[]>;
   readonly embed: Embed;
   readonly embeddingModelFor: (principal: Principal) => EmbeddingModel | null;
@@ -70,12 +71,12 @@ export interface FoundPassages {
 
 export type FindPassages = (caller: Caller, question: SearchQuestion) => Promise<FoundPassages>;
 
-/** Passages that are ranked, if the caller may read that many: as many as the evaluator ranks. */
-const ranked = CANDIDATES_RANKED;
 /** When too few of the proposed passages may be read, twice as many are asked for, up to this many in all. */
 const maxProposed = 800;
 /** Documents to which the index can be narrowed. */
 const maxNarrowedTo = 1_000;
+/** How often that is done for a caller who may read thousands of many more: so many thousands are looked through. */
+const maxNarrowings = 20;
 /** A question that is not embedded by then is searched by its words. */
 const embeddingPatienceMs = 5_000;
 
@@ -115,22 +116,8 @@ export function createFindPassages(deps: FindPassagesDependencies): FindPassages
   async function dispose(scope: DatabaseScope, target: Target, documentIds: readonly string[] | undefined) {
     for (let limit = ranked; ; limit = Math.min(limit * 2, maxProposed)) {
       const proposed = await propose(scope.tenantId, target, limit, documentIds);
-      const lists = [proposed.lexical, proposed.vector];
-      const chunkIds = [...new Set(lists.flat().map(({ chunkId }) => chunkId))];
-      const readable = await readPassages(scope, chunkIds);
-      const passages = new Map(
-        readable.filter(fits(target.question.filters)).map((passage) => [passage.chunkId, passage]),
-      );
-      const found = {
-        lexical: proposed.lexical.flatMap(({ chunkId }) => passages.get(chunkId) ?? []),
-        vector: proposed.vector.flatMap(({ chunkId, score }) => {
-          const passage = passages.get(chunkId);
-          return passage ? [{ ...passage, similarity: score }] : [];
-        }),
-      };
-      const enough =
-        (found.lexical.length >= ranked || proposed.lexical.length < limit) &&
-        (found.vector.length >= ranked || proposed.vector.length < limit);
+      const found = await readableOf(scope, target, proposed);
+      const enough = isEnough(found, proposed, limit);
       if (!enough && limit < mostProposed(target.mode)) continue;
       if (!enough && !documentIds) return null;
       // As many as if nothing but what may be read had been proposed.
@@ -138,10 +125,50 @@ export function createFindPassages(deps: FindPassagesDependencies): FindPassages
     }
   }
 
-  /** For a caller who may read little of a large tenant: the index looks among those documents only. */
+  /**
+   * For a caller who may read little of a large tenant: the index looks among those documents only, a thousand at a time. The
+   * best of all of them are what it would have proposed if there were no others.
+   */
   async function disposeWithinReadable(scope: DatabaseScope, target: Target) {
-    const readable = await readableDocuments(scope, target.question.filters, maxNarrowedTo);
-    return (await dispose(scope, target, readable)) ?? { lexical: [], vector: [] };
+    const proposed = await proposeWithinReadable(scope, target, ranked);
+    const found = await readableOf(scope, target, proposed);
+    if (isEnough(found, proposed, ranked)) return found;
+    // Passages of versions that do not answer, or not any more, stood among the best.
+    const { lexical, vector } = await readableOf(
+      scope,
+      target,
+      await proposeWithinReadable(scope, target, mostProposed(target.mode)),
+    );
+    return { lexical: lexical.slice(0, ranked), vector: vector.slice(0, ranked) };
+  }
+
+  async function proposeWithinReadable(scope: DatabaseScope, target: Target, limit: number) {
+    let best: Proposed = { lexical: [], vector: [] };
+    let after: string | undefined;
+    for (let narrowing = 0; narrowing < maxNarrowings; narrowing++) {
+      const readable = await readableDocuments(scope, target.question.filters, maxNarrowedTo, after);
+      if (readable.length === 0) break;
+      best = bestOf(best, await propose(scope.tenantId, target, limit, readable), limit);
+      after = readable.at(-1);
+      if (readable.length < maxNarrowedTo) break;
+    }
+    return best;
+  }
+
+  /** Those that the caller may read now, which is the last thing that is asked. */
+  async function readableOf(scope: DatabaseScope, target: Target, { lexical, vector }: Proposed) {
+    const chunkIds = [...new Set([...lexical, ...vector].map(({ chunkId }) => chunkId))];
+    const readable = await readPassages(scope, chunkIds);
+    const passages = new Map(
+      readable.filter(fits(target.question.filters)).map((passage) => [passage.chunkId, passage]),
+    );
+    return {
+      lexical: lexical.flatMap(({ chunkId }) => passages.get(chunkId) ?? []),
+      vector: vector.flatMap(({ chunkId, score }) => {
+        const passage = passages.get(chunkId);
+        return passage ? [{ ...passage, similarity: score }] : [];
+      }),
+    };
   }
 
   async function propose(
@@ -149,7 +176,7 @@ export function createFindPassages(deps: FindPassagesDependencies): FindPassages
     { generation, mode, vector: wanted, question }: Target,
     limit: number,
     documentIds: readonly string[] | undefined,
-  ): Promise<{ lexical: IndexCandidate[]; vector: IndexCandidate[] }> {
+  ): Promise<Proposed> {
     const options = { limit, ...(documentIds && { documentIds }) };
     try {
       const [lexical, vector] = await Promise.all([

@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RetrievalServer, startRetrievalServer } from '../../test/harness/retrieval.ts';
 import type { IndexQueryOptions } from './index/search-index.ts';
@@ -156,5 +157,30 @@ describe('search', () => {
       [100, 1],
     ]);
     expect((await search(admin, { query: 'otter', limit: 50 })).hits).toHaveLength(50);
+  });
+
+  it('finds the best of thousands that a caller may read among thousands that they may not', async () => {
+    const reader = await server.keyIn('wide', 'analyst');
+    const tenant = server.tenantId('wide');
+    const best = 'ffffffff-ffff-4fff-bfff-ffffffffffff';
+    // As if they had been added and read: each a document with one passage, and the best of the readable ones is the last.
+    const rows = sql`select i, case when i = 0 then ${best}::uuid else gen_random_uuid() end as id,
+      case when i > 1100 then 'Otter river delta otter river delta.'
+        when i = 0 then 'Somewhere in this long text about much else there are an otter, a river and a delta, each once.'
+        else 'Here is an otter in a long text about much else that nobody asked for, and about nothing more.' end as text
+      from generate_series(0, 2000) i`;
+    await sql`with given as materialized (${rows}), added as (
+        insert into documents (id, tenant_id, title, status, version, searchable_version, bytes, content_hash, blob_key,
+          text_length, chunk_count, readers, created_by, created_at, updated_at)
+        select id, ${tenant}, 'Number ' || i, 'ready', 1, 1, 1, '\\x00', 'none/' || i, length(text), 1,
+          case when i > 1100 then '{group:board}'::text[] else '{}' end, 'user:test', now(), now() from given),
+      cut as (
+        insert into chunks (id, tenant_id, document_id, version, ordinal, start_offset, end_offset, heading, tokens, text)
+        select gen_random_uuid(), ${tenant}, id, 1, 0, 0, length(text), '', 20, text from given)
+      insert into index_changes (tenant_id, document_id, change, created_at)
+        select ${tenant}, id, 'upsert', now() from given`.execute(server.test.database.platform);
+    await server.retrieval.indexNow(tenant);
+    const { hits } = await search(reader, { query: 'otter river delta' });
+    expect(hits[0].document_id).toBe(best);
   });
 });
