@@ -2,7 +2,7 @@ import './route-declaration.ts';
 
 export { accessRoutes, showTenant } from './access.routes.ts';
 export { tenantView } from './access.schema.ts';
-export { type Access, createAccess, platformPrincipal } from './access.service.ts';
+export { type Access, createAccess } from './access.service.ts';
 export { createAccessStore, type TenantRow, tenantFacts } from './access.store.ts';
 export type { NewKey } from './api-key.ts';
 export { refuseForeignAddress, refuseForeignModel } from './keys/restrictions.ts';
@@ -19,6 +19,7 @@ export {
   roles,
   within,
 } from './permissions.ts';
+export { platformPrincipal } from './platform-principal.ts';
 export {
   allDocumentsToken,
   type Principal,
