@@ -175,6 +175,56 @@ describe('whoever forgot the password', () => {
   });
 });
 
+describe('somebody who guesses all day, from everywhere', () => {
+  it('cannot keep an administrator out: a link, and a network that is known, lead past every lock', async () => {
+    const { email, browser } = await newUser(silent, adminKey, { role: 'admin' });
+    await signIn(email, goodPassword, browser);
+    const travelling = () => new Browser(house, '203.0.113.250');
+    const guess = async (rounds: number) => {
+      for (let i = 0; i < rounds; i++) {
+        await signIn(email, 'wrong', new Browser(house, `198.51.100.${i + 1}`));
+      }
+    };
+    await guess(21);
+    // Hours later it is still so: each lock is followed by a guess.
+    for (let hour = 0; hour < 8; hour++) {
+      house.advance(15 * 60_000 + 1_000);
+      await guess(1);
+      expect((await signIn(email, goodPassword, travelling())).status).toBe(429);
+    }
+    expect((await signIn(email, goodPassword, new Browser(house, browser.address))).status).toBe(200);
+    await forgotten(email, '203.0.113.250');
+    const token = tokenIn(await mailTo(email));
+    const password = 'copper-meadow-lantern-drift';
+    expect((await travelling().send('POST', 'auth/password/reset', { token, password })).status).toBe(204);
+    await guess(1);
+    expect((await signIn(email, password, travelling())).status).toBe(200);
+  });
+
+  it('and knows the password, burns codes, and is out when it is another one', async () => {
+    const { email } = await somebody();
+    const browser = new Browser(house);
+    await signIn(email, goodPassword, browser);
+    const { secret } = (await browser.send('POST', 'auth/totp', { password: goodPassword })).json;
+    const codeNow = () => {
+      house.advance(31_000);
+      return new TOTP({ secret: Secret.fromBase32(secret) }).generate({ timestamp: house.now().getTime() });
+    };
+    expect((await browser.send('POST', 'auth/totp/confirm', { otp: codeNow() })).status).toBe(200);
+    const withCode = (password: string, otp: string) =>
+      new Browser(house, '203.0.113.251').send('POST', 'auth/sign-in', { email, password, otp });
+    for (let i = 0; i < 6; i++) await withCode(goodPassword, '000000');
+    expect((await withCode(goodPassword, codeNow())).status).toBe(429);
+    await forgotten(email, '203.0.113.252');
+    const token = tokenIn(await mailTo(email));
+    const password = 'copper-meadow-lantern-drift';
+    expect((await new Browser(house).send('POST', 'auth/password/reset', { token, password })).status).toBe(
+      204,
+    );
+    expect((await withCode(password, codeNow())).status).toBe(200);
+  });
+});
+
 /** Takes requests and sends nothing, so that what is due can be looked at. */
 let silentlyFed: House;
 beforeAll(async () => {
