@@ -69,12 +69,30 @@ export interface LedgerFilter {
 export type LedgerStore = ReturnType<typeof createLedgerStore>;
 
 const columns = `id, tenant_id, at, correlation_id, key_id, user_id, operation, dialect, route, provider, model,
-  response_model, tier, status, error_code, streamed, raw_usage, estimated, input_tokens, cached_read_tokens,
-  cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, image_tokens, audio_tokens,
-  pricing_state, price_version, price_id, cost_nano_usd, saved_nano_usd, attempts, duration_ms, first_token_ms`;
+  response_model, tier, status, error_code, raw_usage, pricing_state, price_version, price_id, cost_nano_usd,
+  saved_nano_usd, attempts, duration_ms, first_token_ms, prompt_id, writer, writer_seq`;
 
-/** What rows of the version before do not say, on disk and in the table: they are final, and stand for themselves. */
-const attemptColumns = 'coalesce(call_id, id) as call_id, coalesce(attempt, attempts) as attempt';
+/** Columns that rows leave out where they hold the value beside them; two of them rows of an earlier version lack, too. */
+const leftOut: Readonly<Record<string, string>> = {
+  call_id: 'id',
+  attempt: 'attempts',
+  final: 'true',
+  streamed: 'false',
+  estimated: 'false',
+  tags: "'{}'",
+  input_tokens: '0',
+  cached_read_tokens: '0',
+  cache_write_5m_tokens: '0',
+  cache_write_1h_tokens: '0',
+  output_tokens: '0',
+  reasoning_tokens: '0',
+  image_tokens: '0',
+  audio_tokens: '0',
+};
+const leftOutColumns = Object.keys(leftOut).join(', ');
+const leftOutValues = Object.entries(leftOut)
+  .map(([column, value]) => `coalesce(${column}, ${value}) as ${column}`)
+  .join(', ');
 
 const columnTypes = `id uuid, tenant_id uuid, at timestamptz, correlation_id text, key_id text, user_id uuid,
   operation text, dialect text, route text, provider text, model text, response_model text, tier text, status text,
@@ -105,9 +123,8 @@ export function createLedgerStore(database: Database) {
           from given where price_id is not null
           order by price_id on conflict do nothing
         )
-        insert into ledger (${sql.raw(columns)}, call_id, attempt, final, prompt_id, tags, writer, writer_seq)
-        select ${sql.raw(columns)}, ${sql.raw(attemptColumns)}, coalesce(final, true),
-          prompt_id, coalesce(tags, '{}'), writer, writer_seq from given
+        insert into ledger (${sql.raw(columns)}, ${sql.raw(leftOutColumns)})
+        select ${sql.raw(columns)}, ${sql.raw(leftOutValues)} from given
         on conflict (id) do nothing`.execute(database.platform);
     },
 
@@ -129,11 +146,11 @@ export function createLedgerStore(database: Database) {
         const after = page.after ? sql`and (at, id) < (${page.after.createdAt}, ${page.after.id})` : sql``;
         const correlated = page.correlationId ? sql`and correlation_id = ${page.correlationId}` : sql``;
         const shown = page.earlierAttempts ? sql`true` : sql`final`;
-        const { rows } = await sql<LedgerRow>`select ${sql.raw(columns)}, ${sql.raw(attemptColumns)}, final,
-            prompt_id, tags, at as created_at
+        const { rows } =
+          await sql<LedgerRow>`select ${sql.raw(columns)}, ${sql.raw(leftOutValues)}, at as created_at
           from ledger where ${shown} ${after} ${correlated} ${filtered(page.filter ?? {})} order by at desc, id desc limit ${page.limit}`.execute(
-          tx,
-        );
+            tx,
+          );
         return rows;
       }),
   };
