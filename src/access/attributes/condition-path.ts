@@ -38,7 +38,7 @@ function comparisonPath({ field, operator, value }: Comparison, times: Set<numbe
       return amongPath(fact, value);
     case 'nin':
       // Negated where it is decided, and still unknown of what is unknown.
-      return `(exists(${fact}) && !(${amongPath(fact, value)}))`;
+      return `(exists(${fact}) && !${amongPath(fact, value)})`;
     default:
       return `(${fact} ${signs[operator]} ${operandPath(value, times)})`;
   }
