@@ -56,9 +56,17 @@ export function composeAccess(
     {
       ...access,
       authenticateKey: (key) => access.authenticate(key, undefined),
-      checkPassword: async ({ network, ...given }) => ({
-        userId: (await people.passwordSignIn.checkAll(given, network)).id,
-      }),
+      checkPassword: async ({ network, ...given }) => {
+        const { id, tenant_id } = await people.passwordSignIn.checkAll(given, network);
+        return { userId: id, tenantId: tenant_id };
+      },
+      noteSignIn: (tenantId, { by, ...target }) =>
+        database.apart(() =>
+          audit.note(
+            { tenantId, readerTokens: [] },
+            { ...target, action: 'sign_in.done', outcome: 'done', details: { by } },
+          ),
+        ),
       refuseWithoutFactor: (user) => people.policy.refuseTokensWithoutCodes(user),
       countFailedAuthentication,
     },

@@ -7,7 +7,7 @@ import { createTestDatabase, type TestDatabase } from '../harness/database.ts';
 import { startIssuer } from '../harness/issuer.ts';
 import { call, type RunningServer, removeDirectory, startServer, testAdminKey } from '../harness/server.ts';
 import { type Operation, operationsOf } from '../permissions/matrix.ts';
-import { type Asking, deeds, deedsElsewhere, everydayReadings, type Stage } from './deeds.ts';
+import { type Asking, deeds, deedsElsewhere, everydayReadings, otherWays, type Stage } from './deeds.ts';
 
 /*
  * Every operation of the published documents: what it does is in the audit log, under the request that did it, and while
@@ -166,20 +166,23 @@ describe('every operation', () => {
 });
 
 describe('a deed', () => {
-  it.each(Object.entries(deeds))('%s is in the log, and is not done without it', async (name, deed) => {
-    const [method = '', path = ''] = name.split(' ');
-    const first = await deed.prepare(stage);
-    const before = await watched();
-    const refused = await withoutLog(() => ask({ method, path }, first));
-    expect([refused.status, refused.text]).toEqual([
-      expect.toSatisfy((status: number) => status >= 500),
-      refused.text,
-    ]);
-    expect(await watched()).toEqual(before);
-    const done = await ask({ method, path }, await deed.prepare(stage));
-    expect([done.status < 400 || done.status === 404, done.text]).toEqual([true, done.text]);
-    expect(await toldOf(done.id)).toContain(deed.action);
-  });
+  it.each([...Object.entries(deeds), ...otherWays])(
+    '%s is in the log, and is not done without it',
+    async (name, deed) => {
+      const [method = '', path = ''] = name.split(' ');
+      const first = await deed.prepare(stage);
+      const before = await watched();
+      const refused = await withoutLog(() => ask({ method, path }, first));
+      expect([refused.status, refused.text]).toEqual([
+        expect.toSatisfy((status: number) => status >= 500),
+        refused.text,
+      ]);
+      expect(await watched()).toEqual(before);
+      const done = await ask({ method, path }, await deed.prepare(stage));
+      expect([done.status < 400 || done.status === 404, done.text]).toEqual([true, done.text]);
+      expect(await toldOf(done.id)).toContain(deed.action);
+    },
+  );
 });
 
 /** What readings do not go without, by the end of their path. */

@@ -76,6 +76,7 @@ export async function startAccess(database: TestDatabase): Promise<TestAccess> {
       ...access,
       authenticateKey: (key) => access.authenticate(key, undefined),
       checkPassword: () => Promise.reject(new Error('nobody signs in by password here')),
+      noteSignIn: async () => {},
       refuseWithoutFactor: async () => {},
       countFailedAuthentication: () => {},
     },

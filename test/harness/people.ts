@@ -97,9 +97,12 @@ export async function createHouse(
     {
       ...access,
       authenticateKey: (key) => access.authenticate(key, undefined),
-      checkPassword: async ({ network, ...given }) => ({
-        userId: (await people.passwordSignIn.checkAll(given, network)).id,
-      }),
+      checkPassword: async ({ network, ...given }) => {
+        const { id, tenant_id } = await people.passwordSignIn.checkAll(given, network);
+        return { userId: id, tenantId: tenant_id };
+      },
+      noteSignIn: async (_tenantId, { targetId }) =>
+        void notes.push({ action: 'sign_in.done', userId: targetId }),
       refuseWithoutFactor: (user) => people.policy.refuseTokensWithoutCodes(user),
       countFailedAuthentication: () => {},
     },

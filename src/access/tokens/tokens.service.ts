@@ -35,6 +35,13 @@ export interface PasswordSignIn {
   readonly network: string;
 }
 
+/** Who got tokens, and for what. */
+export interface SignedIn {
+  readonly targetType: 'user' | 'api_key';
+  readonly targetId: string;
+  readonly by: 'password' | 'password+code' | 'client_credentials';
+}
+
 /** What tokens need of tenants, roles, keys and people. */
 export interface TokenSurroundings {
   readonly tenant: (idOrSlug: string) => TenantFacts | undefined;
@@ -46,7 +53,11 @@ export interface TokenSurroundings {
   /** @throws AppError `unauthenticated`. */
   readonly authenticateKey: (key: string) => Principal | Promise<Principal>;
   /** @throws AppError `unauthenticated`, the same whatever is wrong. */
-  readonly checkPassword: (given: PasswordSignIn) => Promise<{ readonly userId: string }>;
+  readonly checkPassword: (
+    given: PasswordSignIn,
+  ) => Promise<{ readonly userId: string; readonly tenantId: string }>;
+  /** Tells the audit log that tokens were given for a password or a key. */
+  readonly noteSignIn: (tenantId: string, by: SignedIn) => Promise<void>;
   /** @throws AppError `second_factor_required` for whoever needs one-time codes by now and has none. */
   readonly refuseWithoutFactor: (user: TokenUser) => Promise<void>;
   readonly countFailedAuthentication: () => void;
@@ -279,8 +290,12 @@ export function createTokens(deps: TokensDependencies, around: TokenSurroundings
 
     /** @throws AppError `unauthenticated`, `tenant_suspended`, `overloaded`. */
     async byPassword(given: PasswordSignIn): Promise<GivenTokens> {
-      const { userId } = await around.checkPassword(given);
-      return ofUser(userId);
+      const { userId, tenantId } = await around.checkPassword(given);
+      const tokens = await ofUser(userId);
+      const hasCode = given.otp !== undefined || given.recoveryCode !== undefined;
+      const by = hasCode ? 'password+code' : 'password';
+      await around.noteSignIn(tenantId, { targetType: 'user', targetId: userId, by });
+      return tokens;
     },
 
     ofUser,
@@ -330,6 +345,11 @@ export function createTokens(deps: TokensDependencies, around: TokenSurroundings
         role: principal.role,
         groups: principal.groups,
         permissions: [...principal.permissions],
+      });
+      await around.noteSignIn(principal.tenantId, {
+        targetType: 'api_key',
+        targetId: principal.keyId,
+        by: 'client_credentials',
       });
       return { accessToken, expiresInSeconds: accessTokenSeconds, refreshToken: null };
     },
