@@ -9,7 +9,18 @@ export type Log = Pick<Logger, 'debug' | 'info' | 'warn' | 'error' | 'fatal' | '
  * that a careless `log.info({ headers })` still tells nothing.
  */
 export function createLog(level: string, destination?: DestinationStream): Log {
-  const secretNames = ['authorization', 'api_key', 'apiKey', 'password', 'secret', 'key', 'token', 'cookie'];
+  const secretNames = [
+    ...['authorization', 'cookie', 'key', 'api_key', 'apiKey', 'masterKey', 'adminKey', 'password', 'otp'],
+    ...[
+      'secret',
+      'client_secret',
+      'clientSecret',
+      'secretAccessKey',
+      'token',
+      'access_token',
+      'refresh_token',
+    ],
+  ];
   const paths = secretNames.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]);
   return pino(
     {
