@@ -2,9 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { createLog } from './log.ts';
 
 const written = (work: (log: ReturnType<typeof createLog>) => void): string[] => {
-  let text = '';
-  work(createLog('trace', { write: (line) => void (text += line) }));
-  return text.split('\n').slice(0, -1);
+  const lines: string[] = [];
+  work(createLog('trace', { write: (line) => void lines.push(line) }));
+  expect(lines.every((line) => line.endsWith('\n'))).toBe(true);
+  return lines.join('').split('\n').slice(0, -1);
 };
 
 describe('a line of the log', () => {
