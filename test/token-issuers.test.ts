@@ -132,6 +132,42 @@ describe('a token of a company’s own issuer', () => {
       .toContain(user.user_id);
   });
 
+  it('brings along the attributes that conditions of roles speak of', async () => {
+    const condition = { 'metadata.department': { $reader: 'department' } };
+    const role = { name: 'clerk', permissions: ['documents:read'], document_condition: condition };
+    expect((await server.call('POST', '/api/v1/roles', role, inAcme)).status).toBe(201);
+    const mapping = {
+      role: { default: 'clerk' },
+      attributes: [{ name: 'department', claim: ['hr', 'department'] }],
+    };
+    const put = await server.call(
+      'PUT',
+      '/api/v1/auth/issuers/wild',
+      { ...settings(wild.url), mapping },
+      inAcme,
+    );
+    expect(put.status).toBe(200);
+    const ids: string[] = [];
+    for (const department of ['harbour', 'kitchen']) {
+      const body = { title: department, text: `Of the ${department}.`, metadata: { department } };
+      ids.push((await server.call('POST', '/api/v1/documents?wait=true', body, inAcme)).json.id);
+    }
+    const seen = async (hr: unknown) => {
+      const token = wild.token({ hr });
+      return Promise.all(ids.map(async (id) => (await asking(token, `/api/v1/documents/${id}`)).status));
+    };
+    expect(await seen({ department: 'harbour' })).toEqual([200, 404]);
+    expect(await seen({ department: 'kitchen' })).toEqual([404, 200]);
+    for (const hr of [
+      undefined,
+      {},
+      { department: ['harbour', 'kitchen'] },
+      { department: { $reader: 'x' } },
+    ]) {
+      expect(await seen(hr)).toEqual([404, 404]);
+    }
+  });
+
   it('is refused from the next request on when the issuer is switched off', async () => {
     const token = await oidc.tokenFor('canteen');
     expect((await chat(token)).status).toBe(200);

@@ -21,6 +21,10 @@ const mapping: ClaimMapping = {
     ],
     others: 'drop',
   },
+  attributes: [
+    { name: 'department', claim: 'dept' },
+    { name: 'clearance', claim: ['hr', 'level'] },
+  ],
   required: [],
   tenant: null,
 };
@@ -32,8 +36,21 @@ describe('a mapping of claims', () => {
       subject: 'alice',
       role: 'admin',
       groups: ['everybody', 'payroll'],
+      attributes: {},
       tenantId: null,
     });
+  });
+
+  it('takes what can be an attribute, and leaves out what cannot', () => {
+    const attributesOf = (more: object) => mapClaims(mapping, { ...claims, ...more })?.attributes;
+    expect(attributesOf({ dept: 'hr', hr: { level: 3 } })).toEqual({ department: 'hr', clearance: 3 });
+    expect(attributesOf({ dept: ['hr', 'law'], hr: { level: true } })).toEqual({
+      department: ['hr', 'law'],
+      clearance: true,
+    });
+    for (const dept of [null, {}, [1], [['hr']], 'x'.repeat(501), Array(51).fill('a'), ['x'.repeat(201)]]) {
+      expect(attributesOf({ dept })).toEqual({});
+    }
   });
 
   it('comes to nobody without a role, unless there is one for everybody', () => {

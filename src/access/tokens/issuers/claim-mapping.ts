@@ -1,3 +1,5 @@
+import type { Attributes, AttributeValue } from '../../attributes/attributes.ts';
+
 /** Where a claim stands: its name, or the names on the way to it (`["realm_access", "roles"]`). */
 export type ClaimPath = string | readonly string[];
 
@@ -17,6 +19,8 @@ export interface ClaimMapping {
     /** What becomes of values that are not named: nothing, or a group of the same name. */
     readonly others: 'drop' | 'keep';
   };
+  /** What conditions of roles may speak of. */
+  readonly attributes: readonly { readonly name: string; readonly claim: ClaimPath }[];
   /** Claims that a token needs besides. */
   readonly required: readonly { readonly claim: ClaimPath; readonly value: string }[];
   /** Of the platform's issuers: which value of a claim is which tenant's, by id. Null: of a tenant's own. */
@@ -32,6 +36,7 @@ export interface MappedCaller {
   readonly subject: string;
   readonly role: string;
   readonly groups: readonly string[];
+  readonly attributes: Attributes;
   /** Of the platform's issuers; null: not told. */
   readonly tenantId: string | null;
 }
@@ -42,6 +47,8 @@ const maxSubjectLength = 255;
 /** As keys and users may have them. */
 const maxGroups = 100;
 const maxGroupLength = 200;
+/** As attributes of users may be. */
+const attributeBounds = { text: 500, list: 50, listed: 200 } as const;
 /** Of one claim; further ones are not looked at. */
 const maxValues = 1_000;
 
@@ -52,7 +59,13 @@ export function mapClaims(mapping: ClaimMapping, claims: Claims): MappedCaller |
   if (!mapping.required.every(({ claim, value }) => valuesAt(claims, claim).includes(value))) return null;
   const role = roleIn(mapping, claims);
   if (role === null) return null;
-  return { subject, role, groups: groupsIn(mapping, claims), tenantId: tenantIn(mapping, claims) };
+  return {
+    subject,
+    role,
+    groups: groupsIn(mapping, claims),
+    attributes: attributesIn(mapping, claims),
+    tenantId: tenantIn(mapping, claims),
+  };
 }
 
 function roleIn({ role }: ClaimMapping, claims: Claims): string | null {
@@ -70,6 +83,24 @@ function groupsIn({ groups }: ClaimMapping, claims: Claims): string[] {
     return groups.others === 'keep' && isGroupName(value) ? [value] : [];
   });
   return [...new Set(found)].sort().slice(0, maxGroups);
+}
+
+/** What cannot be an attribute is left out: a comparison with what is missing is false. */
+function attributesIn({ attributes }: ClaimMapping, claims: Claims): Attributes {
+  const told = attributes.flatMap(({ name, claim }) => {
+    const value = claimAt(claims, claim);
+    return isAttribute(value) ? [[name, value] as const] : [];
+  });
+  return Object.fromEntries(told);
+}
+
+function isAttribute(value: unknown): value is AttributeValue {
+  if (typeof value === 'boolean') return true;
+  if (typeof value === 'number') return Number.isFinite(value);
+  if (typeof value === 'string') return value.length <= attributeBounds.text && value.isWellFormed();
+  const { list, listed } = attributeBounds;
+  const fits = (one: unknown) => typeof one === 'string' && one.length <= listed && one.isWellFormed();
+  return Array.isArray(value) && value.length <= list && value.every(fits);
 }
 
 function tenantIn({ tenant }: ClaimMapping, claims: Claims): string | null {

@@ -59,9 +59,9 @@ export function createIssuedCallers(deps: IssuedCallersDependencies) {
     // No setting says so; whatever else might, nobody elsewhere makes owners.
     if (!tenant || role.name === 'owner') throw deps.invalidToken();
     if (entry.made?.principal.tenant !== tenant || entry.made.role !== role) {
-      const { groups, subject, by } = token;
+      const { groups, attributes, subject, by } = token;
       const vouchedBy = { issuer: by.settings.issuer, subject };
-      const user = { userId: revocable.userId ?? '', groups, vouchedBy };
+      const user = { userId: revocable.userId ?? '', groups, attributes, vouchedBy };
       entry.made = { principal: principalOfUser(tenant, role, user), role };
     }
     return entry.made.principal;

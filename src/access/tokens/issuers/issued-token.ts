@@ -1,4 +1,5 @@
 import { compactVerify } from 'jose';
+import type { Attributes } from '../../attributes/attributes.ts';
 import { countsNow, isFor } from '../claim-times.ts';
 import type { ReadJwt } from '../read-jwt.ts';
 import { mapClaims } from './claim-mapping.ts';
@@ -15,6 +16,7 @@ export interface IssuedToken {
   readonly subject: string;
   readonly role: string;
   readonly groups: readonly string[];
+  readonly attributes: Attributes;
   readonly madeAtMs: number;
   /** From then on it counts for nothing. */
   readonly endsAtMs: number;
@@ -56,8 +58,7 @@ export async function verifyIssuedToken(
   if (caller === null || tenantId === null) return null;
   const { jti } = claims;
   const id = typeof jti === 'string' && jti.length <= maxIdLength ? jti : '';
-  const { subject, role, groups } = caller;
-  return { by, keysVersion, tenantId, id, subject, role, groups, madeAtMs, endsAtMs };
+  return { ...caller, by, keysVersion, tenantId, id, madeAtMs, endsAtMs };
 }
 
 async function isSignedByOneOf(

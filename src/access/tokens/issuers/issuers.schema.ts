@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { attributesSchema } from '../../attributes/attributes.ts';
 import { roleName } from '../../roles/roles.schema.ts';
 import { signatureAlgorithms } from './usable-keys.ts';
 
@@ -20,6 +21,12 @@ const claimPath = z
 const value = plain(500);
 const group = z.string().trim().pipe(plain(200));
 const mostValues = 500;
+
+/** Attributes are named as those of users are. */
+const attributeName = plain(63).refine(
+  (name) => attributesSchema.safeParse({ [name]: '' }).success,
+  'is given by the server: choose another name',
+);
 
 const mapping = z.strictObject({
   subject: claimPath.default('sub').describe('Who somebody is there, for good'),
@@ -44,6 +51,11 @@ const mapping = z.strictObject({
         .describe('Values that are not listed: left out, or groups of the same name'),
     })
     .prefault({}),
+  attributes: z
+    .array(z.strictObject({ name: attributeName, claim: claimPath }))
+    .max(50)
+    .default([])
+    .describe('What conditions of roles may speak of'),
   required: z
     .array(z.strictObject({ claim: claimPath, value }))
     .max(20)
