@@ -1,4 +1,6 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { asksForNoGroup, attributes, condition, metadata } from '../../../test/harness/conditions.ts';
 import { readCondition } from './condition.ts';
 import { compileCondition } from './condition-path.ts';
 import { documentAbility } from './document-ability.ts';
@@ -79,5 +81,30 @@ describe('the rule in memory', () => {
     expect(reads({ 'metadata.team': { $nin: { $reader: 'x' } } }, { x: [] })).toBe(true);
     expect(reads({ created_at: { $lt: { $now: 0 }, $gt: { $now: -172_800 } } })).toBe(true);
     expect(reads({ created_at: { $lt: { $now: -172_800 } } })).toBe(false);
+  });
+
+  it('never opens more to a reader of whom less is known, which is what delegation counts on', () => {
+    const groups = fc.subarray(['eu', 'us', 'é']);
+    let opened = 0;
+    fc.assert(
+      fc.property(condition, attributes, groups, metadata, fc.infiniteStream(fc.boolean()), (...made) => {
+        const [given, held, inGroups, said, keeps] = made;
+        fc.pre(!asksForNoGroup(given));
+        const ability = documentAbility(read(given));
+        const about = { ...document, metadata: said };
+        const readsAs = (reader: object) =>
+          ability.can('read', {
+            document: about,
+            reader: { ...reader, id: 'user:a', role: 'clerk' },
+            nowMs: Date.parse('2026-01-02T00:00:00Z'),
+          });
+        const fewer = Object.fromEntries(Object.entries(held).filter(() => keeps.next().value));
+        if (!readsAs({ ...fewer, groups: inGroups.filter(() => keeps.next().value) })) return;
+        if (JSON.stringify(given).includes('$reader')) opened++;
+        expect(readsAs({ ...held, groups: inGroups })).toBe(true);
+      }),
+      { numRuns: 10_000 },
+    );
+    expect(opened).toBeGreaterThan(100);
   });
 });
