@@ -121,7 +121,7 @@ function platformRoutes({ config, database, clock }: Platform, sections: Section
     ...retrievalRoutes(answers.retrieval, { clock, problemOf }),
     auditRoutes(auditing.audit),
     forwardingRoutes(auditing.auditForwarding),
-    keyringRoutes(secrets.keyring),
+    keyringRoutes(secrets.keyring, config.secrets.vault?.transitMount ?? 'transit'),
   ];
 }
 

@@ -10,6 +10,10 @@ export interface TestVault {
   readonly token: string;
   /** By `path`, the fields of a secret. */
   readonly secrets: Map<string, Record<string, unknown>>;
+  /** Makes another Transit key than `gatehouse`. */
+  makeKey(name: string): void;
+  /** Transit keys that every operation is refused on. */
+  readonly revokedKeys: Set<string>;
   /** Refuses every operation on the Transit key, as a policy that was changed does. */
   revoked: boolean;
   /** Answers 503, as a sealed Vault does. */
@@ -25,7 +29,8 @@ export const testRole = { roleId: 'test-role', secretId: 'test-secret-id' };
 export async function startVault(): Promise<TestVault> {
   const token = 'test-vault-token';
   const secrets = new Map<string, Record<string, unknown>>();
-  const versions = [randomBytes(32)];
+  const keys = new Map([['gatehouse', [randomBytes(32)]]]);
+  const revokedKeys = new Set<string>();
   const roleTokens = new Set<string>();
   let logins = 0;
   const state = { revoked: false, sealed: false };
@@ -34,12 +39,17 @@ export async function startVault(): Promise<TestVault> {
 
   const transit = (operation: string, body: Record<string, string>) => {
     const about = Buffer.from(body.associated_data ?? '', 'base64');
-    if (operation === 'keys/gatehouse') return ok({ latest_version: versions.length, type: 'aes256-gcm96' });
-    if (operation === 'keys/gatehouse/rotate') {
+    const [what, name = '', more] = operation.split('/');
+    const versions = keys.get(name);
+    if (!versions) return error(400, 'encryption key not found');
+    if (revokedKeys.has(name)) return error(403, 'permission denied');
+    if (what === 'keys' && more === undefined)
+      return ok({ latest_version: versions.length, type: 'aes256-gcm96' });
+    if (what === 'keys' && more === 'rotate') {
       versions.push(randomBytes(32));
       return ok({ latest_version: versions.length });
     }
-    if (operation === 'encrypt/gatehouse') {
+    if (what === 'encrypt') {
       const iv = randomBytes(12);
       const cipher = createCipheriv('aes-256-gcm', versions.at(-1) ?? '', iv);
       cipher.setAAD(about);
@@ -53,8 +63,7 @@ export async function startVault(): Promise<TestVault> {
     }
     const [, version, text] = /^vault:v(\d+):(.*)$/.exec(body.ciphertext ?? '') ?? [];
     const key = versions[Number(version) - 1];
-    if (operation !== 'decrypt/gatehouse' || !key || text === undefined)
-      return error(400, 'invalid ciphertext');
+    if (what !== 'decrypt' || !key || text === undefined) return error(400, 'invalid ciphertext');
     try {
       const bytes = Buffer.from(text, 'base64');
       const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, 12));
@@ -92,6 +101,8 @@ export async function startVault(): Promise<TestVault> {
     url: server.url,
     token,
     secrets,
+    revokedKeys,
+    makeKey: (name: string) => void keys.set(name, [randomBytes(32)]),
     endTokens: () => roleTokens.clear(),
     logins: () => logins,
     stop: server.stop,

@@ -89,6 +89,7 @@ export function createAwsKms(config: KmsConfig, clock: Pick<Clock, 'now'>): KeyE
     },
     makeKey: async () => null,
     health: () => tryOut(engine),
+    withKey: (other) => createAwsKms({ ...config, key: other }, clock),
   };
   return engine;
 }

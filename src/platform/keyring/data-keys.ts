@@ -1,7 +1,8 @@
 import type { Clock } from '../clock.ts';
 import type { NewId } from '../ids.ts';
 import type { Random } from '../random.ts';
-import { engineOf, type KeyEncryption, KeyEncryptionError, type WrappedKey } from './key-encryption.ts';
+import { KeyEncryptionError, type WrappedKey } from './key-encryption.ts';
+import type { KeyEngines } from './key-engines.ts';
 import type { DataKeyRow, KeyringStore } from './keyring.store.ts';
 
 /** A data key in memory. */
@@ -24,8 +25,7 @@ interface HeldKey extends OpenDataKey {
 
 export interface DataKeysDependencies {
   readonly store: KeyringStore;
-  /** The first one wraps; all of them unwrap what is theirs. */
-  readonly engines: readonly [KeyEncryption, ...KeyEncryption[]];
+  readonly engines: KeyEngines;
   readonly clock: Pick<Clock, 'now' | 'monotonicMs'>;
   readonly newId: NewId;
   readonly random: Pick<Random, 'bytes'>;
@@ -44,7 +44,7 @@ const mostTroubles = 10_000;
 
 /** Data keys by id, unwrapped when first needed and kept in memory for as long as their key-encryption key is granted. */
 export function createDataKeys(deps: DataKeysDependencies) {
-  const { store, clock } = deps;
+  const { store, clock, engines } = deps;
   const most = deps.most ?? defaultMost;
   const open = new Map<string, HeldKey>();
   const opening = new Map<string, Promise<OpenDataKey>>();
@@ -54,16 +54,6 @@ export function createDataKeys(deps: DataKeysDependencies) {
   /** Keys that did not open when they were last asked for, so that their return can be told. */
   const lost = new Set<string>();
 
-  const engineFor = (kekId: string): KeyEncryption => {
-    const found = deps.engines.find(({ engine }) => engine === engineOf(kekId));
-    if (found) return found;
-    throw new KeyEncryptionError(
-      'unknown',
-      kekId,
-      `A data key was wrapped by ${kekId}, and this instance has no such engine. Configure it again (docs/secrets.md). Nothing was changed.`,
-    );
-  };
-
   const unwrap = async (row: DataKeyRow): Promise<Buffer> => {
     const { kek_id: kekId } = row;
     for (const about of [kekId, row.id]) {
@@ -72,7 +62,8 @@ export function createDataKeys(deps: DataKeysDependencies) {
       troubles.delete(about);
     }
     try {
-      const key = await engineFor(kekId).unwrap({ wrapped: row.wrapped, kekId }, contextOf(row));
+      const engine = await engines.unwrapping(kekId, row.tenant_id);
+      const key = await engine.unwrap({ wrapped: row.wrapped, kekId }, contextOf(row));
       grantedAtMs.set(kekId, clock.monotonicMs());
       return key;
     } catch (error) {
@@ -114,10 +105,14 @@ export function createDataKeys(deps: DataKeysDependencies) {
     return begun;
   };
 
+  const wrapperOf = async (tenantId: string | null) =>
+    engines.wrapping(tenantId === null ? null : ((await store.customerKey(tenantId))?.kek ?? null));
+
   const wrapped = async (row: Pick<DataKeyRow, 'id' | 'tenant_id'>): Promise<WrappedKey> => {
+    const engine = await wrapperOf(row.tenant_id);
     const key = deps.random.bytes(32);
     try {
-      return await deps.engines[0].wrap(key, contextOf(row));
+      return await engine.wrap(key, contextOf(row));
     } finally {
       key.fill(0);
     }
@@ -153,11 +148,13 @@ export function createDataKeys(deps: DataKeysDependencies) {
     supersede: async (row: DataKeyRow): Promise<boolean> =>
       store.supersede(row.id, await newRow(row.tenant_id)),
 
-    /** Wraps a data key by the current key-encryption key of the engine that wraps. @throws KeyEncryptionError */
+    /** Wraps a data key by the key that wraps for its tenant now. @throws KeyEncryptionError */
     async rewrap(row: DataKeyRow): Promise<void> {
       const before = { wrapped: row.wrapped, kekId: row.kek_id };
-      const from = engineFor(row.kek_id);
-      const [to] = deps.engines;
+      const [from, to] = [
+        await engines.unwrapping(row.kek_id, row.tenant_id),
+        await wrapperOf(row.tenant_id),
+      ];
       let next: WrappedKey;
       if (from === to) next = await to.rewrap(before, contextOf(row));
       else {

@@ -30,6 +30,8 @@ export interface KeyEncryption {
   makeKey(everyoneHas: (kekId: string) => Promise<void>): Promise<string | null>;
   /** One try to wrap and unwrap. Never throws. */
   health(): Promise<KeyHealth>;
+  /** The same service with another of its keys, by its name there. Absent: all its keys are the operator's. */
+  readonly withKey?: (name: string) => KeyEncryption;
 }
 
 export interface WrappedKey {

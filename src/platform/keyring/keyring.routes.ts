@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { problemResponses, type Routes } from '../api.ts';
+import { notFound } from '../errors.ts';
 import type { Keyring, KeyringStatus } from './keyring.ts';
 
 const statusView = z.object({
@@ -39,9 +40,36 @@ const rotateBody = z.object({
     .describe('`all`: data keys, and the key-encryption key where Gatehouse can make one'),
 });
 
+const customerKeyBody = z.strictObject({
+  engine: z.enum(['vault', 'aws']).describe('Where the key is: a service that this server is set up for'),
+  key: z
+    .string()
+    .min(1)
+    .max(900)
+    .regex(/^[\x21-\x7e]+$/, 'must be printable ASCII without spaces')
+    .describe(
+      'Vault: the name of a key of type aes256-gcm96, or <mount>/<name>. AWS: the ARN of a symmetric key',
+    ),
+});
+const customerKeyView = z.object({
+  kek: z.string(),
+  updated_at: z.string(),
+  health: z.object({ ok: z.boolean(), detail: z.string() }),
+  not_rewrapped: z
+    .number()
+    .int()
+    .describe('Data keys that the key before still wraps, and does not open now'),
+});
+const tenantParams = z.object({ id: z.uuid() });
+type Shown = NonNullable<Awaited<ReturnType<Keyring['customerKey']>>>;
+
 /** The keys of stored secrets, for the platform's owners. */
-export function keyringRoutes(keyring: Pick<Keyring, 'status' | 'rotate'>): Routes {
+export function keyringRoutes(
+  keyring: Pick<Keyring, 'status' | 'rotate' | 'customerKey' | 'setCustomerKey' | 'removeCustomerKey'>,
+  transitMount: string,
+): Routes {
   return (api) => {
+    customerKeyRoutes(keyring, transitMount)(api);
     api.get(
       '/keyring',
       {
@@ -98,5 +126,76 @@ function showStatus(status: KeyringStatus): z.infer<typeof statusView> {
     to_reseal: status.toReseal.map(({ name, values }) => ({ where: name, values })),
     envelope_began: status.envelopeBegan,
     next_rotation_at: status.nextRotationAt?.toISOString() ?? null,
+  };
+}
+
+function customerKeyRoutes(
+  keyring: Pick<Keyring, 'customerKey' | 'setCustomerKey' | 'removeCustomerKey'>,
+  transitMount: string,
+): Routes {
+  const config = { access: { permission: 'keyring:manage' } } as const;
+  return (api) => {
+    api.get(
+      '/tenants/:id/encryption-key',
+      {
+        config,
+        schema: {
+          tags: ['Keyring'],
+          summary: "The tenant's own key, which wraps its data keys",
+          params: tenantParams,
+          response: { 200: customerKeyView, ...problemResponses },
+        },
+      },
+      async (request) => {
+        const found = await keyring.customerKey(request.params.id);
+        if (!found) throw notFound('key of a tenant');
+        return showCustomerKey(found);
+      },
+    );
+
+    api.put(
+      '/tenants/:id/encryption-key',
+      {
+        config,
+        schema: {
+          tags: ['Keyring'],
+          summary: "Wrap the tenant's data keys by a key of its own, which it can withdraw",
+          params: tenantParams,
+          body: customerKeyBody,
+          response: { 200: customerKeyView, ...problemResponses },
+        },
+      },
+      async (request) => {
+        const { engine, key } = request.body;
+        const name = engine === 'vault' && !key.includes('/') ? `${transitMount}/${key}` : key;
+        return showCustomerKey(await keyring.setCustomerKey(request.params.id, { engine, key: name }));
+      },
+    );
+
+    api.delete(
+      '/tenants/:id/encryption-key',
+      {
+        config,
+        schema: {
+          tags: ['Keyring'],
+          summary: "Wrap the tenant's data keys by the server's key again",
+          params: tenantParams,
+          response: { 204: z.null(), ...problemResponses },
+        },
+      },
+      async (request, reply) => {
+        if (!(await keyring.removeCustomerKey(request.params.id))) throw notFound('key of a tenant');
+        return reply.code(204).send(null);
+      },
+    );
+  };
+}
+
+function showCustomerKey({ kek, updatedAt, health, notRewrapped }: Shown): z.infer<typeof customerKeyView> {
+  return {
+    kek,
+    updated_at: updatedAt.toISOString(),
+    health: { ok: health.ok, detail: health.detail },
+    not_rewrapped: notRewrapped,
   };
 }

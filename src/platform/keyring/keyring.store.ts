@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Database, Tx } from '../database/database.ts';
+import { notFound } from '../errors.ts';
 
 export interface DataKeyRow {
   readonly id: string;
@@ -9,7 +10,12 @@ export interface DataKeyRow {
   readonly kek_id: string;
   readonly created_at: Date;
   readonly superseded_at: Date | null;
+  /** The tenant's own key-encryption key, without a version; null: it has none. */
+  readonly customer_kek: string | null;
 }
+
+/** What is stored of a data key itself. */
+export type NewDataKey = Omit<DataKeyRow, 'superseded_at' | 'customer_kek'>;
 
 /** What data keys are wrapped by one key-encryption key. */
 export interface KekUse {
@@ -27,7 +33,10 @@ export interface DataKeyCounts {
 
 export type KeyringStore = ReturnType<typeof createKeyringStore>;
 
-const columns = sql.raw('id, tenant_id, wrapped, kek_id, created_at, superseded_at');
+const columns = sql.raw(
+  `id, tenant_id, wrapped, kek_id, created_at, superseded_at,
+   (select kek from tenant_encryption_keys t where t.tenant_id = data_keys.tenant_id) as customer_kek`,
+);
 const envelope = 'envelope_sealing';
 const fingerprint = 'master_key_fingerprint';
 /** Any number; the same in every instance. */
@@ -59,12 +68,12 @@ export function createKeyringStore(database: Pick<Database, 'platform'>) {
     },
 
     /** Does nothing when the tenant has a current one by now. */
-    async addDataKey(row: Omit<DataKeyRow, 'superseded_at'>): Promise<void> {
+    async addDataKey(row: NewDataKey): Promise<void> {
       await insert(db, row);
     },
 
     /** @returns whether it was done: false when another instance was first, or the tenant is gone. */
-    supersede: (id: string, next: Omit<DataKeyRow, 'superseded_at'>): Promise<boolean> =>
+    supersede: (id: string, next: NewDataKey): Promise<boolean> =>
       db.transaction().execute(async (tx) => {
         const { numAffectedRows } = await sql`update data_keys set superseded_at = ${next.created_at}
           where id = ${id} and superseded_at is null`.execute(tx);
@@ -81,10 +90,14 @@ export function createKeyringStore(database: Pick<Database, 'platform'>) {
       return rows;
     },
 
-    /** Those that another key than this one wrapped. */
+    /** Those that another key wrapped than the one that should: this one, or the tenant's own. */
     async wrappedByOthers(kekId: string, after: string | null, limit: number): Promise<DataKeyRow[]> {
       const { rows } = await sql<DataKeyRow>`select ${columns} from data_keys
-        where kek_id <> ${kekId} and ${after === null ? sql`true` : sql`id > ${after}`}
+        where ${after === null ? sql`true` : sql`id > ${after}`} and case
+          when exists (select from tenant_encryption_keys t where t.tenant_id = data_keys.tenant_id)
+          then not exists (select from tenant_encryption_keys t where t.tenant_id = data_keys.tenant_id
+            and t.kek = regexp_replace(data_keys.kek_id, '#[0-9]+$', ''))
+          else kek_id <> ${kekId} end
         order by id limit ${limit}`.execute(db);
       return rows;
     },
@@ -98,6 +111,39 @@ export function createKeyringStore(database: Pick<Database, 'platform'>) {
       const { numAffectedRows } = await sql`
         update data_keys set wrapped = ${next.wrapped}, kek_id = ${next.kekId}, wrapped_at = ${at}
         where id = ${row.id} and wrapped = ${row.wrapped}`.execute(db);
+      return numAffectedRows === 1n;
+    },
+
+    async dataKeysOf(tenantId: string): Promise<DataKeyRow[]> {
+      const { rows } = await sql<DataKeyRow>`
+        select ${columns} from data_keys where tenant_id = ${tenantId} order by id`.execute(db);
+      return rows;
+    },
+
+    async customerKey(tenantId: string): Promise<{ kek: string; updated_at: Date } | null> {
+      const { rows } = await sql<{ kek: string; updated_at: Date }>`
+        select kek, updated_at from tenant_encryption_keys where tenant_id = ${tenantId}`.execute(db);
+      return rows[0] ?? null;
+    },
+    async customerKeks(): Promise<ReadonlySet<string>> {
+      const { rows } = await sql<{ kek: string }>`select distinct kek from tenant_encryption_keys`.execute(
+        db,
+      );
+      return new Set(rows.map(({ kek }) => kek));
+    },
+    /** @throws AppError `not_found` when there is no such tenant. */
+    async putCustomerKey(tenantId: string, kek: string, at: Date): Promise<void> {
+      const { numAffectedRows } = await sql`
+        insert into tenant_encryption_keys (tenant_id, kek, created_at, updated_at)
+        select id, ${kek}, ${at}, ${at} from tenants where id = ${tenantId}
+        on conflict (tenant_id) do update set kek = excluded.kek, updated_at = excluded.updated_at`.execute(
+        db,
+      );
+      if (numAffectedRows !== 1n) throw notFound('tenant');
+    },
+    async removeCustomerKey(tenantId: string): Promise<boolean> {
+      const { numAffectedRows } = await sql`
+        delete from tenant_encryption_keys where tenant_id = ${tenantId}`.execute(db);
       return numAffectedRows === 1n;
     },
 
@@ -131,10 +177,12 @@ export function createKeyringStore(database: Pick<Database, 'platform'>) {
       }));
     },
 
-    /** One for each key-encryption key, to try it on. */
+    /** One for each key-encryption key, to try it on: the platform's own where it is among them. */
     async oneOfEachKek(): Promise<DataKeyRow[]> {
       const { rows } = await sql<DataKeyRow>`
-        select distinct on (kek_id) ${columns} from data_keys order by kek_id, id`.execute(db);
+        select distinct on (kek_id) ${columns} from data_keys order by kek_id, tenant_id nulls first, id`.execute(
+        db,
+      );
       return rows;
     },
 
@@ -207,7 +255,7 @@ export function createKeyringStore(database: Pick<Database, 'platform'>) {
   };
 }
 
-async function insert(db: Tx | Database['platform'], row: Omit<DataKeyRow, 'superseded_at'>): Promise<void> {
+async function insert(db: Tx | Database['platform'], row: NewDataKey): Promise<void> {
   await sql`insert into data_keys (id, tenant_id, wrapped, kek_id, created_at, wrapped_at)
     values (${row.id}, ${row.tenant_id}, ${row.wrapped}, ${row.kek_id}, ${row.created_at}, ${row.created_at})
     on conflict (tenant_id) where superseded_at is null do nothing`.execute(db);

@@ -4,9 +4,11 @@ import type { NewId } from '../ids.ts';
 import type { Log } from '../log.ts';
 import type { Random } from '../random.ts';
 import type { Secrets } from '../secret-box.ts';
+import { createCustomerKeys } from './customer-keys.ts';
 import { createDataKeys } from './data-keys.ts';
 import { createHolders } from './holders.ts';
 import type { EngineName, KeyEncryption, KeyHealth } from './key-encryption.ts';
+import { createKeyEngines, withoutVersion } from './key-engines.ts';
 import type { DataKeyCounts, KekUse, KeyringStore } from './keyring.store.ts';
 import { createKeyringSecrets } from './keyring-secrets.ts';
 import { refuseLostKeys } from './lost-keys.ts';
@@ -68,13 +70,20 @@ export type Keyring = ReturnType<typeof createKeyring>;
 export function createKeyring(deps: KeyringDependencies) {
   const { store, clock, log } = deps;
   const [engine] = deps.engines;
-  const dataKeys = createDataKeys(deps);
+  const engines = createKeyEngines(deps.engines);
+  const dataKeys = createDataKeys({ ...deps, engines });
   const holders = createHolders(deps);
   const secrets = createKeyringSecrets({ ...deps, dataKeys, envelopeBegan: holders.envelopeBegan });
   const listeners: (() => void)[] = [];
   const changed = () => {
     for (const listener of listeners) listener();
   };
+  const customers = createCustomerKeys({
+    ...deps,
+    engines,
+    dataKeys,
+    envelopeBegan: holders.envelopeBegan,
+  });
   const upkeep = createUpkeep({ ...deps, dataKeys, holders, secrets, changed });
 
   const makeKek = async (): Promise<string | null> => {
@@ -122,7 +131,7 @@ export function createKeyring(deps: KeyringDependencies) {
      * Refuses to begin without a key that stored secrets need. Changes nothing then.
      * @throws AppError `config_invalid` naming the key that is missing.
      */
-    check: () => refuseLostKeys({ ...deps, log }),
+    check: () => refuseLostKeys({ ...deps, engines, log }),
 
     /** Before anything seals or opens. */
     async start(): Promise<void> {
@@ -140,6 +149,11 @@ export function createKeyring(deps: KeyringDependencies) {
      */
     rotate: (what: Rotation): Promise<void> => deps.apart(() => rotate(what)),
 
+    /** Keys of tenants' own, which they can withdraw. */
+    customerKey: (tenantId: string) => deps.apart(() => customers.find(tenantId)),
+    setCustomerKey: (...given: Parameters<typeof customers.set>) => deps.apart(() => customers.set(...given)),
+    removeCustomerKey: (tenantId: string) => deps.apart(() => customers.remove(tenantId)),
+
     /** Settles when what there was to be re-wrapped and sealed anew has been, as far as it can be. */
     settle: () => upkeep.round(),
     /** Asks now whether keys are still granted, as is done every 20 s. */
@@ -147,7 +161,12 @@ export function createKeyring(deps: KeyringDependencies) {
     health: () => engine.health(),
 
     async status(): Promise<KeyringStatus> {
-      const [keks, counts, health] = await Promise.all([store.kekUses(), store.counts(), engine.health()]);
+      const [keks, counts, health, ofTenants] = await Promise.all([
+        store.kekUses(),
+        store.counts(),
+        engine.health(),
+        store.customerKeks(),
+      ]);
       const currentKekId = await engine.currentKeyId().catch(() => null);
       const toReseal = [];
       for (const column of deps.columns)
@@ -156,7 +175,10 @@ export function createKeyring(deps: KeyringDependencies) {
         engine: engine.engine,
         currentKekId,
         health,
-        keks: keks.map((use) => ({ ...use, isCurrent: use.kekId === currentKekId })),
+        keks: keks.map((use) => ({
+          ...use,
+          isCurrent: use.kekId === currentKekId || ofTenants.has(withoutVersion(use.kekId)),
+        })),
         dataKeys: counts,
         toReseal,
         envelopeBegan: holders.envelopeBegan(),

@@ -82,6 +82,10 @@ export function createVaultTransit(
       return engine.currentKeyId();
     },
     health: () => tryOut(engine),
+    withKey: (other) => {
+      const slash = other.lastIndexOf('/');
+      return createVaultTransit(vault, { mount: other.slice(0, slash), key: other.slice(slash + 1) });
+    },
   };
   return engine;
 }
