@@ -358,11 +358,11 @@ describe('a second factor that was shown at an issuer', () => {
     expect((await signIn(browser, subject)).status).toBe(302);
     return browser;
   };
-  const require = (require_mfa: string) =>
+  const demand = (require_mfa: string) =>
     new Browser(house).send('PUT', 'auth/policy', { require_mfa }, { authorization: `Bearer ${adminKey}` });
 
   it('counts only where the issuer’s settings say so, and only as they say', async () => {
-    expect((await require('all')).status).toBe(200);
+    expect((await demand('all')).status).toBe(200);
     try {
       const two = { amr: ['pwd', 'otp', 'mfa'], acr: 'urn:example:gold' };
       expect(await missing(await signedInWith('m1', two))).toBe('enrol');
@@ -379,7 +379,7 @@ describe('a second factor that was shown at an issuer', () => {
       expect(url.searchParams.get('acr_values')).toBe('urn:example:gold');
     } finally {
       await put(adminKey, 'acme', settings());
-      await require('none');
+      await demand('none');
     }
   });
 
@@ -391,7 +391,7 @@ describe('a second factor that was shown at an issuer', () => {
         timestamp: house.now().getTime(),
       });
     expect((await browser.send('POST', 'auth/totp/confirm', { otp: codeNow() })).status).toBe(200);
-    expect((await require('all')).status).toBe(200);
+    expect((await demand('all')).status).toBe(200);
     try {
       const next = await signedInWith('m2', { amr: ['mfa'] });
       expect(await missing(next)).toBe('show');
@@ -404,7 +404,7 @@ describe('a second factor that was shown at an issuer', () => {
       expect(await missing(next)).toBeNull();
       expect((await next.send('GET', 'auth/sessions')).status).toBe(200);
     } finally {
-      await require('none');
+      await demand('none');
     }
   });
 });

@@ -21,7 +21,7 @@ async function tenant(slug: string): Promise<string> {
 }
 const as = (key: string, method: 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE', url: string, body?: unknown) =>
   new Browser(house).send(method, url, body, { authorization: `Bearer ${key}` });
-const require = async (key: string, require_mfa: string | null) => {
+const demand = async (key: string, require_mfa: string | null) => {
   const reply = await as(key, 'PUT', 'auth/policy', { require_mfa });
   expect(reply.status).toBe(200);
   return reply.json;
@@ -68,7 +68,7 @@ describe('a second factor that is required', () => {
     const key = await tenant('enrolling');
     const { email, browser: before } = await newUser(house, key, { role: 'admin' });
     expect(await mayList(before)).toBe(200);
-    await require(key, 'all');
+    await demand(key, 'all');
     // Whoever is signed in already, at once.
     expect(await mayList(before)).toBe(403);
     const { browser, json } = await signIn(email);
@@ -113,7 +113,7 @@ describe('a second factor that is required', () => {
       permissions: ['users:manage', 'account:manage', 'account:sign_in'],
     });
     expect(made.status).toBe(201);
-    await require(key, 'privileged');
+    await demand(key, 'privileged');
     const states = [];
     for (const role of ['viewer', 'analyst', 'helpdesk', 'operator', 'admin']) {
       const { email } = await newUser(house, key, { role });
@@ -149,7 +149,7 @@ describe('a second factor that is required', () => {
         effective_require_mfa: 'all',
       });
       expect([await stateOf(analyst), await stateOf(owner)]).toEqual(['enrol', 'enrol']);
-      await require(key, 'none');
+      await demand(key, 'none');
       expect([await stateOf(analyst), await stateOf(owner)]).toEqual([null, null]);
       await platform({ require_mfa: 'none', owners_require_mfa: true });
       expect([await stateOf(analyst), await stateOf(owner)]).toEqual([null, 'enrol']);
@@ -163,7 +163,7 @@ describe('a second factor that is required', () => {
       (await as(key, 'PUT', 'auth/policy', { require_mfa: 'none', owners_require_mfa: true })).status,
     ).toBe(422);
     expect((await platform({ require_mfa: null })).status).toBe(422);
-    expect((await require(key, null)).require_mfa).toBeNull();
+    expect((await demand(key, null)).require_mfa).toBeNull();
     expect((await analyst.browser.send('PUT', 'auth/policy', { require_mfa: 'none' })).status).toBe(403);
   });
 
@@ -174,7 +174,7 @@ describe('a second factor that is required', () => {
     // Not required yet: a password is enough, and makes a session that showed nothing else.
     const begun = await signIn(email);
     expect(begun.json.missing_factor).toBeNull();
-    await require(key, 'all');
+    await demand(key, 'all');
     expect(await missing(begun.browser)).toBe('show');
     for (const [url, body] of [
       ['auth/totp', { password: goodPassword }],
@@ -210,7 +210,7 @@ describe('a second factor that is required', () => {
     const mine = await newUser(house, key);
     const secret = await enrol(mine.browser);
     const theirs = await newUser(house, key);
-    await require(key, 'all');
+    await demand(key, 'all');
     const token = await new Browser(house).send('POST', 'auth/token', {
       email: mine.email,
       password: goodPassword,
@@ -230,7 +230,7 @@ describe('a second factor that is required', () => {
   it('is not made up by sending a code that is none', async () => {
     const key = await tenant('made-up');
     const { email } = await newUser(house, key);
-    await require(key, 'all');
+    await demand(key, 'all');
     const { browser, json } = await signIn(email, { otp: '123456' });
     expect(json.missing_factor).toBe('enrol');
     expect(await mayList(browser)).toBe(403);
@@ -243,7 +243,7 @@ describe('a second factor that is required', () => {
       new Browser(house).send('POST', 'auth/token', { email, password: goodPassword, ...more });
     const before = await ask();
     expect(before.status).toBe(200);
-    await require(key, 'all');
+    await demand(key, 'all');
     const refused = await ask();
     expect([refused.status, refused.json.code]).toEqual([403, 'second_factor_required']);
     expect(refused.json.detail).toMatch(/sign-in.*totp.*otp/s);
@@ -263,7 +263,7 @@ describe('a second factor that is required', () => {
     const key = await tenant('last');
     const { browser, id, email } = await newUser(house, key);
     const secret = await enrol(browser);
-    await require(key, 'all');
+    await demand(key, 'all');
     const remove = () => browser.send('POST', 'auth/totp/remove', { otp: nextCode(secret) });
     const refused = await remove();
     expect([refused.status, refused.json.code]).toEqual([403, 'second_factor_required']);

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { problemResponses, type Routes } from '../../platform/api.ts';
-import { sessionKeyId } from '../sessions/sessions.service.ts';
+import { sessionKeyId } from '../sessions/session-principal.ts';
 import { accountView, passwordBody, sessionView } from './people.schema.ts';
 import type { PeopleParts } from './people-parts.ts';
 import { showUser } from './users.routes.ts';

@@ -5,7 +5,7 @@ import { boundingAttributes } from '../attributes/attributes.ts';
 import type { Principal } from '../principal.ts';
 import { refuseUnknownRole } from '../roles/roles.store.ts';
 import { endAccess } from './end-access.ts';
-import type { DueMail } from './mail/mail-due.store.ts';
+import type { DueMail } from './mail/due-mail.ts';
 import type { PeopleTables } from './people-tables.ts';
 
 export type UserRow = Selectable<PeopleTables['users']>;

@@ -4,13 +4,12 @@ import { AppError, notFound } from '../../platform/errors.ts';
 import { isUuid, type NewId } from '../../platform/ids.ts';
 import type { Log } from '../../platform/log.ts';
 import type { Random } from '../../platform/random.ts';
-import { type MissingFactor, missingFactor, needsSecondFactor } from '../people/mfa-rule.ts';
 import { hashToken, isTokenShaped, newToken } from '../people/one-time-token.ts';
 import type { UserRow } from '../people/people.store.ts';
-import type { Permission } from '../permissions.ts';
-import { type Principal, readerTokensOf, type TenantFacts } from '../principal.ts';
+import type { Principal, TenantFacts } from '../principal.ts';
 import type { RoleFacts } from '../roles/role-facts.ts';
 import { type BrowserRequest, cookieOf, isCsrfToken, isSafeMethod, isSecure } from './session-cookies.ts';
+import { principalOfSession } from './session-principal.ts';
 import type { LiveSession, SessionRow, SessionsStore } from './sessions.store.ts';
 
 export interface SessionsDependencies {
@@ -82,26 +81,6 @@ export function createSessions(deps: SessionsDependencies) {
   };
   const ended = () => refused('This session has ended. Sign in again.');
 
-  const principalOf = (row: LiveSession, tenant: TenantFacts, role: RoleFacts): Principal => {
-    const keyId = sessionKeyId(row.id);
-    const caller = { role: row.role, groups: row.groups, userId: row.user_id, keyId };
-    const missing = missingOf(row, role);
-    const permissions = new Set(missing === null ? role.permissions : permissionsWithout(missing));
-    return Object.freeze({
-      tenant,
-      tenantId: tenant.id,
-      keyId,
-      userId: row.user_id,
-      role: row.role,
-      groups: Object.freeze([...row.groups]),
-      permissions,
-      readerTokens: missing === null ? readerTokensOf({ ...caller, permissions }) : [],
-      actsInNamedTenant: false,
-      internal: false,
-      ...(missing !== null && { missingFactor: missing }),
-    });
-  };
-
   const lookUp = async (hash: string, now: Date): Promise<KnownSession | undefined> => {
     if (waiting >= maxWaitingLookUps) {
       throw new AppError('overloaded', 'Too many unknown sessions are being checked. Try again shortly.', {
@@ -119,7 +98,7 @@ export function createSessions(deps: SessionsDependencies) {
       const found = {
         row,
         role,
-        principal: principalOf(row, tenant, role),
+        principal: principalOfSession(row, tenant, role),
         lastSeenMs: row.last_seen_at.getTime(),
       };
       if (heard === heardBefore) {
@@ -290,31 +269,4 @@ export function createSessions(deps: SessionsDependencies) {
     /** Somebody changed what is asked of sign-ins. */
     policyChanged: (): void => hear('policy:'),
   };
-}
-
-/** What a session lacks, by what is set now. */
-function missingOf(row: LiveSession, role: RoleFacts): MissingFactor | null {
-  const settings = {
-    tenants: row.tenants_require_mfa,
-    platforms: row.platforms_require_mfa ?? 'none',
-    ofOwners: row.owners_require_mfa ?? false,
-  };
-  return missingFactor({
-    needed: needsSecondFactor(settings, role),
-    shown: row.second_factor,
-    enrolled: row.enrolled,
-  });
-}
-
-/**
- * All that a session may do until it has the factor that is required of it, whatever its user's role holds. This is the one
- * place that says so: every route declares a permission, and these are the only ones that such a session has.
- */
-function permissionsWithout(missing: MissingFactor): readonly Permission[] {
-  return missing === 'enrol' ? ['account:sign_in', 'account:enrol'] : ['account:sign_in'];
-}
-
-/** How ledger, limits and audit name a session: by the end of its id, because ids of one moment begin alike. */
-export function sessionKeyId(sessionId: string): string {
-  return `session:${sessionId.slice(-12)}`;
 }

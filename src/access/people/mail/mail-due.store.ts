@@ -2,8 +2,8 @@ import { type Selectable, sql } from 'kysely';
 import type { Database, DatabaseScope } from '../../../platform/database/database.ts';
 import type { InvitationRow, UserRow } from '../people.store.ts';
 import type { PeopleTables } from '../people-tables.ts';
+import type { DueMail } from './due-mail.ts';
 
-export type DueMail = Selectable<PeopleTables['mail_due']>;
 export type MailDueStore = ReturnType<typeof createMailDueStore>;
 
 /** SQL of mail that is due, and of the secrets that are made when it goes out. */

@@ -7,7 +7,8 @@ import type { TenantFacts } from '../../principal.ts';
 import { hashToken, isTokenShaped, newToken } from '../one-time-token.ts';
 import type { InvitationRow, PeopleStore, UserRow } from '../people.store.ts';
 import type { SignInTries } from '../sign-in-tries.ts';
-import type { DueMail, MailDueStore } from './mail-due.store.ts';
+import type { DueMail } from './due-mail.ts';
+import type { MailDueStore } from './mail-due.store.ts';
 import { linkOf, type MailKind, type MailMessage, type MailSender } from './mail-message.ts';
 
 export interface MailingDependencies {
