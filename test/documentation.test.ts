@@ -18,7 +18,13 @@ afterAll(async () => {
 });
 
 describe('commands in the documentation', () => {
-  for (const file of ['README.md', 'docs/operations.md', 'docs/cli.md', 'docs/audit.md', 'docs/tokens-and-keys.md']) {
+  for (const file of [
+    'README.md',
+    'docs/operations.md',
+    'docs/cli.md',
+    'docs/audit.md',
+    'docs/tokens-and-keys.md',
+  ]) {
     it(`${file} does what it says`, async () => {
       const blocks = [...(await readFile(file, 'utf8')).matchAll(marked)].map((match) => match[1] ?? '');
       expect(blocks.length).toBeGreaterThan(0);
