@@ -316,6 +316,44 @@ describe('attributes and conditions', () => {
     expect(await titles('keeper')).toEqual(['open']);
   });
 
+  it('of people are set by nobody so that somebody reads more than they do', async () => {
+    const permissions = [...reading, 'users:read', 'users:manage'];
+    await admin('POST', '/roles', { name: 'warden', permissions, document_condition: condition });
+    await key('warden', { department: 'harbour', clearance: 1 }, 'warden');
+    const invite = (who: string, email: string, attributes: object, role = 'warden') =>
+      (who === 'admin' ? admin : (m: string, path: string, body: object) => as(who, m, path, body))(
+        'POST',
+        '/users/invitations',
+        { email, role, attributes },
+      );
+    expect((await invite('warden', 'a@example.com', { department: 'harbour', clearance: 2 })).status).toBe(
+      403,
+    );
+    const users: Record<string, string> = {};
+    for (const [email, who, attributes] of [
+      ['low@example.com', 'warden', { department: 'harbour' }],
+      ['high@example.com', 'admin', { department: 'harbour', clearance: 3 }],
+    ] as const) {
+      const invited = await invite(who, email, attributes);
+      expect(invited.status, invited.text).toBe(201);
+      const { token } = invited.json;
+      const password = 'velvet-harbour-oxide-lantern';
+      await call(server.url, '', 'POST', '/api/v1/auth/invitations/accept', { token, password });
+      const all = (await admin('GET', '/users')).json.users;
+      users[email] = all.find((user: { email: string }) => user.email === email).id;
+    }
+    const change = (email: string, body: object) => as('warden', 'PATCH', `/users/${users[email]}`, body);
+    expect((await change('low@example.com', { attributes: { clearance: 1 } })).status).toBe(200);
+    expect((await change('low@example.com', { attributes: { clearance: 3 } })).status).toBe(403);
+    expect((await change('high@example.com', { attributes: { clearance: 1 } })).status).toBe(200);
+    await admin('PATCH', `/users/${users['high@example.com']}`, { attributes: { clearance: 3 } });
+    expect((await change('high@example.com', { role: 'warden' })).status).toBe(403);
+    expect((await change('high@example.com', { name: 'Another name' })).status).toBe(200);
+    const reset = (email: string) => as('warden', 'POST', `/users/${users[email]}/password-reset`);
+    expect((await reset('low@example.com')).status).toBeLessThan(300);
+    expect((await reset('high@example.com')).status).toBe(403);
+  });
+
   it('bind people as they bind keys', async () => {
     const password = 'velvet-harbour-oxide-lantern';
     const invited = await admin('POST', '/users/invitations', {

@@ -4,6 +4,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { asksForNoGroup, attributes, condition, metadata } from '../../../test/harness/conditions.ts';
 import { createTestDatabase, type TestDatabase } from '../../../test/harness/database.ts';
+import { roles } from '../permissions.ts';
 import { readCondition } from './condition.ts';
 import { compileCondition } from './condition-path.ts';
 import { type DocumentFacts, documentAbility } from './document-ability.ts';
@@ -132,7 +133,12 @@ describe('conditions', () => {
     await owner.query(`update users set attributes = '{}'`);
     const own = documents.filter(({ facts }) => facts.owner === `user:${user}`).map(({ id }) => id);
     expect(await idsOf(tokens)).toEqual(own.sort());
-    for (const unbound of [['role:analyst'], ['all:documents'], ['role:clerk', 'all:documents'], []]) {
+    for (const unbound of [
+      ...roles.map((name) => [`role:${name}`]),
+      ['all:documents'],
+      ['role:clerk', 'all:documents'],
+      [],
+    ]) {
       expect(await idsOf([...unbound, `user:${user}`])).toEqual(all());
     }
     // A role that is not there, and more roles than one, which nobody has.
