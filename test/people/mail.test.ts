@@ -245,6 +245,11 @@ describe('invitations', () => {
     expect(invited.json).toMatchObject({ email, token: null });
     const mail = await mailTo(email);
     expect(mail.headers.subject).toBe('You are invited to Gatehouse');
+    const listed = async () => {
+      const { invitations } = (await as('GET', 'users/invitations')).json;
+      return invitations.find((row: any) => row.email === email).mailed_at;
+    };
+    expect(await listed()).toEqual(expect.any(String));
     expect(mail.text).toContain('https://people.example.org/gatehouse/invitation#token=');
     const browser = new Browser(house);
     const body = { token: tokenIn(mail), password: goodPassword };
@@ -269,6 +274,11 @@ describe('invitations', () => {
     const before = refusals();
     const { json } = await as('POST', 'users/invitations', { email: 'withdrawn@example.org' });
     await expect.poll(refusals, { timeout: 20_000 }).toBe(before + 1);
+    const mailedAt = async () => {
+      const { invitations } = (await as('GET', 'users/invitations')).json;
+      return invitations.find((row: any) => row.id === json.id).mailed_at;
+    };
+    await expect.poll(mailedAt).toBeNull();
     const withdrawn = await new Browser(house).send(
       'DELETE',
       `users/invitations/${json.id}`,

@@ -106,6 +106,29 @@ describe('a second factor that is required', () => {
     expect((await browser.send('GET', 'users')).status).toBe(200);
   });
 
+  it('counts at once on every instance, and so does a factor that was set up on another', async () => {
+    const key = await tenant('everywhere');
+    const { browser } = await newUser(house, key);
+    const there = await createHouse({ test: house.test, publicUrl: origin });
+    try {
+      const elsewhere = new Browser(there);
+      const follow = () => {
+        for (const [name, value] of browser.cookies) elsewhere.cookies.set(name, value);
+      };
+      follow();
+      expect(await mayList(elsewhere)).toBe(200);
+      await demand(key, 'all');
+      await expect.poll(() => mayList(elsewhere)).toBe(403);
+      await enrol(browser);
+      follow();
+      expect(await mayList(elsewhere)).toBe(200);
+      await demand(key, 'none');
+      expect(await mayList(browser)).toBe(200);
+    } finally {
+      await there.stop();
+    }
+  });
+
   it('is asked of those with administrative permissions, where it is said of the privileged', async () => {
     const key = await tenant('privileged');
     const made = await as(key, 'POST', 'roles', {

@@ -86,6 +86,7 @@ export const invitationView = z.object({
   email: z.string(),
   role: z.string(),
   groups: z.array(z.string()),
+  mailed_at: z.string().nullable().describe('Null: not mailed, or not yet'),
   created_at: z.string(),
   expires_at: z.string(),
 });

@@ -231,6 +231,7 @@ function showInvitation(row: InvitationRow) {
     email,
     role,
     groups,
+    mailed_at: row.mailed_at?.toISOString() ?? null,
     created_at: row.created_at.toISOString(),
     expires_at: row.expires_at.toISOString(),
   };

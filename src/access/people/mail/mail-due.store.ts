@@ -62,6 +62,11 @@ export function createMailDueStore(database: Database) {
         .returningAll()
         .executeTakeFirst(),
 
+    /** It did not go out: what was to say that it did is taken back. */
+    notMailed: async (id: string): Promise<void> => {
+      await platform.updateTable('invitations').set({ mailed_at: null }).where('id', '=', id).execute();
+    },
+
     addReset: (row: Selectable<PeopleTables['password_resets']>): Promise<void> =>
       platform.transaction().execute(async (tx) => {
         await tx.deleteFrom('password_resets').where('user_id', '=', row.user_id).execute();

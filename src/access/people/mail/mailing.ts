@@ -66,7 +66,8 @@ export function createMailing(deps: MailingDependencies) {
     const link = { id: deps.newId(), token_hash: hash, created_at: now, expires_at: due.expires_at };
     const message = (tenantId: string, to: string, name: string | null, expiresAt: Date) => {
       const tenant = deps.tenant(tenantId);
-      if (!tenant) return undefined;
+      // One that was made elsewhere an instant ago is heard of soon; what was due for a deleted one went with it.
+      if (!tenant) throw new Error('its tenant is not known here yet');
       const { id, kind } = due;
       const of = { id: tenant.id, name: tenant.name };
       return { id, kind, to, name, tenant: of, token, link: linkOf(deps.pages, kind, token), expiresAt };
@@ -96,6 +97,7 @@ export function createMailing(deps: MailingDependencies) {
       if (message) await by.send(message);
       await store.done(due.id);
     } catch (error) {
+      if (due.kind === 'invitation') await store.notMailed(due.subject_id ?? '');
       if ((error as { permanent?: unknown }).permanent === true) {
         log.warn({ err: error, mail: due.id, kind: due.kind }, 'mail was refused and is not sent again');
         await store.done(due.id);
