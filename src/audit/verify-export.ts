@@ -1,22 +1,15 @@
-import { createHash, type KeyObject, verify } from 'node:crypto';
-import { z } from 'zod';
-import { entryPrefix, entrySuffix, exportKind, leafOf, sealBytes } from './export-lines.ts';
+import { createHash, verify } from 'node:crypto';
+import { entryPrefix, entrySuffix, leafOf, sealBytes } from './export-lines.ts';
+import { ExportSigners, type KnownKey } from './export-signers.ts';
 import { addLeaf, type Hash, hashOfRange, type Subtree, subtreesOf } from './merkle-tree.ts';
-import { isSignedBy, keyIdOf, publicKeyOf, type SignedTreeHead } from './tree-head.ts';
+import { headerLine, headLine, parseLine, sealLine, tenantOf } from './parse-export-line.ts';
+import { isSignedBy, type SignedTreeHead } from './tree-head.ts';
 
 /** A tree head that the reader has from elsewhere: an earlier export, a log of heads, a colleague. */
 export interface Witness {
   readonly size: number;
   /** Hex. */
   readonly root: string;
-}
-
-/** A key of the log, as the reader knows it from elsewhere: from `GET /api/v1/audit-logs/keys`, kept on another machine. */
-export interface KnownKey {
-  readonly id: string;
-  readonly createdAt: Date;
-  /** From then on it signed nothing; null: it signed when this was written down. */
-  readonly retiredAt: Date | null;
 }
 
 /** What the reader knows from elsewhere. */
@@ -42,51 +35,7 @@ export interface Verification {
   readonly keys: readonly { readonly id: string; readonly trusted: boolean }[];
 }
 
-const hex = z.string().regex(/^[0-9a-f]{64}$/);
-const signature = z.string().regex(/^[0-9a-f]{128}$/);
-const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
-const time = z.string().refine((text) => {
-  const at = new Date(text);
-  return !Number.isNaN(at.getTime()) && at.toISOString() === text;
-});
-const headerBase = z.strictObject({
-  kind: z.literal(exportKind),
-  tenant_id: z.string(),
-  exported_at: time,
-  first_leaf: count,
-  pruned: z.array(z.strictObject({ level: count, index: count, hash: hex })).max(64),
-});
-const mostKeys = 1_000;
-/** Version 1 told keys without their times. */
-const headerLineV1 = headerBase.extend({
-  version: z.literal(1),
-  public_keys: z.array(z.string()).min(1).max(mostKeys),
-});
-const headerLineV2 = headerBase.extend({
-  version: z.literal(2),
-  keys: z
-    .array(z.strictObject({ public_key: z.string(), created_at: time, retired_at: time.nullable() }))
-    .min(1)
-    .max(mostKeys),
-});
-const headerLine = z.discriminatedUnion('version', [headerLineV1, headerLineV2]);
-const headLine = z.strictObject({
-  head: z.strictObject({ size: count, root: hex, at: time, key_id: z.string(), signature }),
-});
-const sealLine = z.strictObject({
-  seal: z.strictObject({ lines: count, sha256: hex, at: time, key_id: z.string(), signature }),
-});
-
 const maxProblems = 12;
-
-interface ExportKey {
-  readonly key: KeyObject;
-  /** Null: not told. */
-  readonly createdAt: Date | null;
-  readonly retiredAt: Date | null;
-  /** As the export itself says. */
-  readonly isRetired: boolean;
-}
 
 /**
  * Checks an export by itself: that every entry is where it was, that the signed tree heads are those of these entries,
@@ -113,13 +62,9 @@ export async function verifyExport(
 
 class ExportCheck {
   readonly #problems: string[] = [];
-  readonly #trusted: readonly string[] | null;
-  /** By id; null: nobody wrote them down. */
-  readonly #known: ReadonlyMap<string, KnownKey> | null;
   readonly #witnesses: readonly Witness[];
   readonly #digest = createHash('sha256');
-  readonly #keys = new Map<string, ExportKey>();
-  readonly #signers = new Set<string>();
+  readonly #signers: ExportSigners;
   readonly #subtrees = new Map<string, Hash>();
   #lines = 0;
   #tenantId: string | null = null;
@@ -130,9 +75,8 @@ class ExportCheck {
   #phase: 'header' | 'entries' | 'sealed' = 'header';
 
   constructor({ trusted, witnesses = [], keys }: Knowledge) {
-    this.#trusted = trusted ?? null;
     this.#witnesses = witnesses;
-    this.#known = keys ? new Map(keys.map((key) => [key.id, key])) : null;
+    this.#signers = new ExportSigners(trusted, keys, (what) => this.#problem(what));
   }
 
   /** There is no sense in reading on. */
@@ -168,12 +112,12 @@ class ExportCheck {
       size: this.#size,
       root: this.#phase === 'header' ? null : this.#rootNow().toString('hex'),
       heads: this.#heads,
-      keys: [...this.#signers].map((id) => ({ id, trusted: this.#trusted?.includes(id) ?? false })),
+      keys: this.#signers.seen(),
     };
   }
 
   #header(line: string): void {
-    const header = parse(headerLine, line);
+    const header = parseLine(headerLine, line);
     if (!header) {
       this.#problem('this is no header of an export');
       return;
@@ -182,10 +126,14 @@ class ExportCheck {
     this.#tenantId = header.tenant_id;
     this.#firstLeaf = header.first_leaf;
     this.#size = header.first_leaf;
-    if (header.version === 1) for (const spki of header.public_keys) this.#addKey(spki, null, null);
+    if (header.version === 1) for (const spki of header.public_keys) this.#signers.add(spki, null, null);
     else {
       for (const { public_key, created_at, retired_at } of header.keys)
-        this.#addKey(public_key, new Date(created_at), retired_at === null ? null : new Date(retired_at));
+        this.#signers.add(
+          public_key,
+          new Date(created_at),
+          retired_at === null ? null : new Date(retired_at),
+        );
     }
     const expected = subtreesOf({ start: 0, end: header.first_leaf });
     const isWhole =
@@ -201,22 +149,6 @@ class ExportCheck {
     for (const { level, index, hash } of header.pruned)
       this.#subtrees.set(`${level}/${index}`, Buffer.from(hash, 'hex'));
     this.#grown();
-  }
-
-  #addKey(spki: string, createdAt: Date | null, retiredAt: Date | null): void {
-    try {
-      const key = publicKeyOf(spki);
-      const id = keyIdOf(key);
-      const known = this.#known?.get(id);
-      this.#keys.set(id, {
-        key,
-        createdAt: known?.createdAt ?? createdAt,
-        retiredAt: earlier(known?.retiredAt ?? null, retiredAt),
-        isRetired: retiredAt !== null,
-      });
-    } catch {
-      this.#problem('a public key cannot be read');
-    }
   }
 
   #entry(line: string): void {
@@ -251,7 +183,7 @@ class ExportCheck {
   }
 
   #head(line: string): void {
-    const parsed = parse(headLine, line);
+    const parsed = parseLine(headLine, line);
     if (!parsed) {
       this.#problem('this is no tree head');
       return;
@@ -272,7 +204,7 @@ class ExportCheck {
       this.#problem(`the tree head is of ${size} entries, and ${this.#size} stand before it`);
     else if (!this.#rootNow().equals(head.root))
       this.#problem('the tree head is not that of the entries before it');
-    const key = this.#signer(key_id, head.at);
+    const key = this.#signers.of(key_id, head.at);
     if (key && !isSignedBy(head, key)) this.#problem('the signature of the tree head is wrong');
     this.#heads++;
     this.#lastHead = head;
@@ -280,7 +212,7 @@ class ExportCheck {
 
   #seal(line: string): void {
     this.#phase = 'sealed';
-    const parsed = parse(sealLine, line);
+    const parsed = parseLine(sealLine, line);
     if (!parsed) {
       this.#problem('this is no seal');
       return;
@@ -289,34 +221,10 @@ class ExportCheck {
     if (seal.lines !== this.#lines)
       this.#problem(`the seal is of ${seal.lines} lines, not of ${this.#lines}`);
     if (seal.sha256 !== this.#digest.copy().digest('hex')) this.#problem('the seal is of another text');
-    const key = this.#signer(key_id, new Date(seal.at));
-    if (this.#keys.get(key_id)?.isRetired)
-      this.#problem(`key ${key_id} made the seal, and was retired before`);
+    const key = this.#signers.of(key_id, new Date(seal.at));
+    if (this.#signers.isRetired(key_id)) this.#problem(`key ${key_id} made the seal, and was retired before`);
     if (key && !verify(null, sealBytes(seal), key, Buffer.from(signature, 'hex')))
       this.#problem('the signature of the seal is wrong');
-  }
-
-  #signer(id: string, at: Date): KeyObject | null {
-    const signer = this.#keys.get(id);
-    if (!signer) {
-      this.#problem(`key ${id} signed, and is not among the export's keys`);
-      return null;
-    }
-    this.#signers.add(id);
-    if (this.#trusted !== null && !this.#trusted.includes(id)) this.#problem(`key ${id} is not one to trust`);
-    if (this.#known !== null && !this.#known.has(id))
-      this.#problem(`key ${id} signed, and is not one that the log is known to have had`);
-    const { createdAt, retiredAt } = signer;
-    if (retiredAt !== null && at > retiredAt)
-      this.#problem(`key ${id} signed at ${at.toISOString()}, after it was retired`);
-    // The first one may have signed by the clock of another instance, which was a little behind.
-    if (createdAt !== null && at < createdAt && this.#hasOlder(createdAt))
-      this.#problem(`key ${id} signed for ${at.toISOString()}, when there was no such key yet`);
-    return signer.key;
-  }
-
-  #hasOlder(createdAt: Date): boolean {
-    return [...this.#keys.values()].some((one) => one.createdAt !== null && one.createdAt < createdAt);
   }
 
   #whole(): void {
@@ -345,30 +253,5 @@ class ExportCheck {
 
   #problem(what: string): void {
     this.#problems.push(`line ${this.#lines + 1}: ${what}`);
-  }
-}
-
-function earlier(one: Date | null, other: Date | null): Date | null {
-  if (one === null || other === null) return one ?? other;
-  return one < other ? one : other;
-}
-
-function parse<T>(schema: z.ZodType<T>, line: string): T | null {
-  try {
-    const value: unknown = JSON.parse(line);
-    // Only as it is written: two lines that say the same must be the same.
-    const parsed = JSON.stringify(value) === line ? schema.safeParse(value) : null;
-    return parsed?.success ? parsed.data : null;
-  } catch {
-    return null;
-  }
-}
-
-function tenantOf(entry: string): string | null {
-  try {
-    const { tenant_id } = JSON.parse(entry) as { tenant_id?: unknown };
-    return typeof tenant_id === 'string' ? tenant_id : null;
-  } catch {
-    return null;
   }
 }
