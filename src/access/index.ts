@@ -37,6 +37,7 @@ export { roleName } from './roles/roles.schema.ts';
 export { refuseUnknownRole, unknownRole } from './roles/roles.store.ts';
 export type { RouteAccess } from './route-declaration.ts';
 export { refusePast, type TenantChange } from './tenant-change.ts';
+export type { PasswordSignIn } from './tokens/give-tokens.ts';
 export { sealedTokenKeys } from './tokens/sealed-columns.ts';
 export { keySetRoutes, tokenRoutes } from './tokens/tokens.routes.ts';
-export { createTokens, type PasswordSignIn, type Tokens } from './tokens/tokens.service.ts';
+export { createTokens, type Tokens } from './tokens/tokens.service.ts';

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type Api, problemResponses, type Routes } from '../../platform/api.ts';
 import { AppError } from '../../platform/errors.ts';
+import type { GivenTokens } from './give-tokens.ts';
 import { tokenIssuersRoutes } from './issuers/issuers.routes.ts';
 import { keySetMaxAgeSeconds } from './signing-keys.ts';
 import {
@@ -12,7 +13,7 @@ import {
   tokenBody,
   tokenView,
 } from './tokens.schema.ts';
-import type { GivenTokens, Tokens } from './tokens.service.ts';
+import type { Tokens } from './tokens.service.ts';
 
 /** Bodies of forms: none that is meant here is longer. */
 const formLimit = 32 * 1024;
