@@ -86,7 +86,3 @@ CREATE TABLE mail_due (
 );
 CREATE INDEX mail_due_order ON mail_due (due_at);
 CALL protect_tenant_table('mail_due', 'INSERT');
-
--- Roles that manage their holder's account also finish its sign-in and set up its second factor.
-UPDATE custom_roles SET permissions = permissions || '{account:sign_in,account:enrol}'
-WHERE 'account:manage' = ANY (permissions);

@@ -36,15 +36,24 @@ export function roleWithoutPermissions(name: string): RoleFacts {
   return { name, permissions: [], readsAllDocuments: false };
 }
 
-/** A tenant's own role as it is stored. A permission that this version does not know, or not grant, counts for nothing. */
+/** Parts of managing one's account that can also be had by themselves. */
+const partsOfAccount: readonly Permission[] = ['account:sign_in', 'account:enrol'];
+
+/**
+ * A tenant's own role as it is stored. A permission that this version does not know, or not grant, counts for nothing.
+ * Whoever manages their account also finishes its sign-in and sets up its second factor.
+ */
 export function customRole(row: {
   readonly name: string;
   readonly permissions: readonly string[];
 }): RoleFacts {
+  const holds = (permission: Permission) =>
+    row.permissions.includes(permission) ||
+    (partsOfAccount.includes(permission) && row.permissions.includes('account:manage'));
   return Object.freeze({
     name: row.name,
     permissions: permissions.filter(
-      (permission) => row.permissions.includes(permission) && grantablePermissions.includes(permission),
+      (permission) => holds(permission) && grantablePermissions.includes(permission),
     ),
     readsAllDocuments: false,
   });
