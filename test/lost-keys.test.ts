@@ -48,21 +48,25 @@ afterAll(async () => {
   for (const database of databases) await database.drop();
 });
 
-const chat = async (server: RunningServer, provider: string): Promise<number> => {
+const chat = async (
+  server: RunningServer,
+  provider: string,
+  headers: Record<string, string> = {},
+): Promise<number> => {
   const body = {
     model: `${provider}/gpt-4o-mini`,
     messages: [{ role: 'user', content: 'Say yes.' }],
     max_tokens: 5,
   };
-  return (await server.call('POST', '/v1/chat/completions', body)).status;
+  return (await server.call('POST', '/v1/chat/completions', body, headers)).status;
 };
-const addProvider = (server: RunningServer, name: string) =>
-  server.call('POST', '/api/v1/providers', {
-    name,
-    kind: 'openai',
-    base_url: env.OPENAI_BASE_URL,
-    api_key: 'sk-test-stored',
-  });
+const addProvider = (server: RunningServer, name: string, headers: Record<string, string> = {}) =>
+  server.call(
+    'POST',
+    '/api/v1/providers',
+    { name, kind: 'openai', base_url: env.OPENAI_BASE_URL, api_key: 'sk-test-stored' },
+    headers,
+  );
 
 describe('a master key that is lost', () => {
   it('ends the start with what to do, changes nothing, and all is there again when it is back', async () => {
@@ -110,10 +114,14 @@ describe('a master key that is lost', () => {
   });
 });
 
-describe('a key service that is away', () => {
-  it('lets the server start: what needs no stored secret goes on, and the rest when it is back', async () => {
-    const directory = await temporaryDirectory();
-    const withVault = {
+describe('a key service', () => {
+  let server: RunningServer;
+  let directory: string;
+  let withVault: Record<string, string>;
+
+  beforeAll(async () => {
+    directory = await temporaryDirectory();
+    withVault = {
       ...env,
       DATABASE_URL: databases[1]?.url ?? '',
       GATEHOUSE_KEY_ENGINE: 'vault',
@@ -121,9 +129,20 @@ describe('a key service that is away', () => {
       VAULT_TOKEN: vault.token,
       GATEHOUSE_VAULT_TRANSIT_KEY: 'gatehouse',
     };
-    let server = await startServer({ dataDir: directory, env: withVault });
+    server = await startServer({ dataDir: directory, env: withVault });
     expect((await addProvider(server, 'own')).status).toBe(201);
     expect(await chat(server, 'own')).toBe(200);
+  });
+  afterAll(async () => {
+    await server.stop();
+    await removeDirectory(directory);
+  });
+  const becomes = (provider: string, isWell: boolean, headers: Record<string, string> = {}) =>
+    expect
+      .poll(async () => (await chat(server, provider, headers)) === 200, { timeout: 60_000, interval: 500 })
+      .toBe(isWell);
+
+  it('that is away lets the server start: what needs no stored secret goes on, and the rest when it is back', async () => {
     await server.stop();
     vault.sealed = true;
     server = await startServer({ dataDir: directory, env: withVault });
@@ -134,8 +153,38 @@ describe('a key service that is away', () => {
     expect(Object.fromEntries(problems)).toMatchObject({ own: true, openai: false });
     expect((await addProvider(server, 'another')).status).toBe(503);
     vault.sealed = false;
-    await expect.poll(() => chat(server, 'own'), { timeout: 60_000, interval: 500 }).toBe(200);
-    await server.stop();
-    await removeDirectory(directory);
+    await becomes('own', true);
+  });
+
+  it('holds a tenant’s own key, by which the tenant closes and opens what it stored, and nobody else’s', async () => {
+    const tenant = { name: 'Acme', slug: 'acme', tier: 'professional', region: 'eu' };
+    const { json: acme } = await server.call('POST', '/api/v1/tenants', tenant);
+    const inAcme = { 'x-tenant-id': 'acme' };
+    expect((await addProvider(server, 'acmes', inAcme)).status).toBe(201);
+    const path = `/api/v1/tenants/${acme.id}/encryption-key`;
+    expect((await server.call('GET', path)).status).toBe(404);
+    const unusable = await server.call('PUT', path, { engine: 'vault', key: 'acme' });
+    expect([unusable.status, unusable.json.errors?.[0]?.path]).toEqual([422, 'key']);
+    vault.makeKey('acme');
+    const set = await server.call('PUT', path, { engine: 'vault', key: 'acme' });
+    expect({ status: set.status, ...set.json }).toMatchObject({
+      status: 200,
+      kek: 'vault:transit/acme',
+      health: { ok: true },
+      not_rewrapped: 0,
+    });
+    expect(await chat(server, 'acmes', inAcme)).toBe(200);
+    vault.revokedKeys.add('acme');
+    await becomes('acmes', false, inAcme);
+    expect(await chat(server, 'own')).toBe(200);
+    expect((await addProvider(server, 'more', inAcme)).status).toBe(503);
+    vault.revokedKeys.clear();
+    await becomes('acmes', true, inAcme);
+    expect((await server.call('DELETE', path)).status).toBe(204);
+    const log = await server.call('GET', '/api/v1/audit-logs?target_type=encryption_key', undefined, inAcme);
+    expect(log.json.entries.map(({ entry }: any) => entry.action)).toEqual([
+      'encryption_key.deleted',
+      'encryption_key.created',
+    ]);
   });
 });
