@@ -123,8 +123,8 @@ describe('the source', () => {
   it('sends requests over HTTP to providers from one folder only', () => {
     const senders = importing(/^import (?!type)[^;]*from '(?:undici|(?:node:)?http[s2]?)'|\bfetch\(/m);
     // The command line talks to a server of ours, or looks whether a provider answers at all; news of events goes to
-    // people's own addresses; people sign in at issuers; keys lie in Vault or KMS. None of it asks a model.
-    const others = /^(?:cli|notifications|access\/people\/issuers|platform\/keyring)\//;
+    // people's own addresses; people sign in at issuers, whose keys verify tokens; keys lie in Vault or KMS. None of it asks a model.
+    const others = /^(?:cli|notifications|access\/(?:people|tokens)\/issuers|platform\/keyring)\//;
     const elsewhere = senders.filter((file) => !others.test(file) && !file.includes('/fixtures/'));
     expect(elsewhere).toEqual(['gateway/providers/provider-http.ts']);
   });

@@ -38,8 +38,23 @@ import {
 
 import { entranceOf, openDoors, openEntrance } from './open-doors.ts';
 
-/** A ledger row as the spool holds it. */
+/** A ledger row as it was spooled, with what the table holds where the spool leaves something out. */
 export type SpooledRow = Readonly<Record<string, unknown>>;
+
+const asStored = (row: SpooledRow): SpooledRow => ({
+  ...leftOut,
+  call_id: row.id,
+  attempt: row.attempts,
+  ...row,
+});
+const leftOut = {
+  ...{ user_id: null, route: null, response_model: null, error_code: null, prompt_id: null },
+  ...{ price_version: null, price_id: null, price: null, cost_nano_usd: null, saved_nano_usd: null },
+  ...{ first_token_ms: null, raw_usage: null },
+  ...{ final: true, streamed: false, estimated: false, tags: [] },
+  ...{ input_tokens: 0, cached_read_tokens: 0, cache_write_5m_tokens: 0, cache_write_1h_tokens: 0 },
+  ...{ output_tokens: 0, reasoning_tokens: 0, image_tokens: 0, audio_tokens: 0 },
+};
 
 export interface ModelPath {
   readonly url: string;
@@ -110,7 +125,7 @@ export async function startModelPath(options: ModelPathOptions): Promise<ModelPa
   const costs = createCosts({
     store: {
       add: async (added) => {
-        rows.push(...added.map((row) => JSON.parse(row) as SpooledRow));
+        rows.push(...added.map((row) => asStored(JSON.parse(row))));
       },
       sums: () => Promise.reject(new Error('there is no database here')),
       page: () => Promise.reject(new Error('there is no database here')),
