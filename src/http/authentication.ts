@@ -103,7 +103,6 @@ const strangersErrors: readonly ErrorCode[] = [
   'unauthenticated',
   'forbidden',
   'tenant_suspended',
-  'second_factor_required',
   'not_found',
 ];
 
