@@ -33,7 +33,7 @@ export interface Looking {
 }
 
 /** Higher than most published figures for question pairs, because a false hit costs more than a miss. */
-export const defaultSimilarityThreshold = 0.95;
+const defaultSimilarityThreshold = 0.95;
 /** Neighbours whose answer has gone meanwhile are passed over, so many at most. */
 const maxPeeks = 3;
 

@@ -181,7 +181,7 @@ function trusting(path: string): string[] {
 }
 
 /** @returns milliseconds to wait before the attempt of this number (from 1), or null when it would be no use. */
-export function waitBefore(attempt: number, error: unknown): number | null {
+function waitBefore(attempt: number, error: unknown): number | null {
   const passing =
     error instanceof ServerUnreachable ||
     (error instanceof ServerRefusal && (error.status === 429 || error.status === 503));

@@ -75,7 +75,7 @@ export function progressBar(
   return room < 4 || detail === '' ? shortened(head, columns) : `${head}  ${shortened(detail, room)}`;
 }
 
-export function plainProgress(what: string, done: number, total: number): string {
+function plainProgress(what: string, done: number, total: number): string {
   return `${what}: ${done} of ${total} (${percentOf(done, total)} %)`;
 }
 

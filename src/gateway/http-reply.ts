@@ -129,6 +129,6 @@ export class HttpReply implements StreamSink, Entry {
 }
 
 /** `tier=…; provider=…; model=…`, with what has no place in a header percent-encoded. */
-export function generatedByHeader({ tier, provider, model }: GeneratedBy): string {
+function generatedByHeader({ tier, provider, model }: GeneratedBy): string {
   return `tier=${tier}; provider=${provider}; model=${model.replace(/[^\x21-\x3a\x3c-\x7e]/gu, encodeURIComponent)}`;
 }

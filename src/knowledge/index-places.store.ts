@@ -2,8 +2,6 @@ import { sql } from 'kysely';
 import type { Database } from '../platform/database/database.ts';
 import { onlyPlace } from '../platform/place.ts';
 
-export type IndexPlaces = ReturnType<typeof createIndexPlaces>;
-
 /** A place that nobody served from for so long is forgotten: its index is built again when it returns. */
 const forgottenAfter = '1 day';
 /** Changes that wait for a place where nobody serves; with more, building its index again is the lesser work. */

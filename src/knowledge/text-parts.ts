@@ -1,7 +1,7 @@
 import type { TextPart } from './knowledge-tables.ts';
 
 /** UTF-16 code units of a stored part: small enough to read for one citation, large enough that a book is few rows. */
-export const partLength = 65_536;
+const partLength = 65_536;
 
 /** Cuts a text into parts of at most `length` (>= 2) code units, none of which begins or ends inside a surrogate pair. */
 export function* textParts(text: string, length = partLength): Generator<TextPart> {

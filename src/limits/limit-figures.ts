@@ -5,16 +5,6 @@ export type FigureName = keyof LimitFigures;
 export type SomeFigures = Partial<LimitFigures>;
 export type TierFigures = Readonly<Partial<Record<Tier, SomeFigures>>>;
 
-export const figureNames = [
-  'queries_per_second',
-  'burst',
-  'queries_per_day',
-  'requests_per_minute',
-  'requests_per_day',
-  'tokens_per_day',
-  'concurrent',
-] as const satisfies readonly FigureName[];
-
 const figures = (
   queries_per_second: number,
   burst: number,
@@ -34,7 +24,7 @@ const figures = (
 });
 
 /** The table of LIM-2; null is unlimited. */
-export const builtInTiers: Readonly<Record<Tier, LimitFigures>> = {
+const builtInTiers: Readonly<Record<Tier, LimitFigures>> = {
   free: figures(1, 2, 1_000, 100, 5_000, 100_000, 5),
   starter: figures(10, 20, 100_000, 500, 20_000, 500_000, 10),
   professional: figures(20, 40, 500_000, 1_000, 50_000, 1_000_000, 20),

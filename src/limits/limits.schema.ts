@@ -30,7 +30,7 @@ export const figuresPatch = z
   .describe(`Numbers, or the word unlimited; ${backToTiers}`);
 
 const figureView = z.union([z.number(), z.literal('unlimited')]);
-export const figuresView = z.object({
+const figuresView = z.object({
   queries_per_second: figureView,
   burst: figureView,
   queries_per_day: figureView,

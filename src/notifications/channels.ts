@@ -51,7 +51,7 @@ export interface ChannelsDependencies {
   readonly random: Pick<Random, 'bytes'>;
 }
 
-export const maxChannels = 50;
+const maxChannels = 50;
 
 /** Setting up where a tenant is told of its events, and looking after what was sent. */
 export function createChannels(deps: ChannelsDependencies) {

@@ -30,6 +30,8 @@ export type { FastifyReply, FastifyRequest };
  */
 export interface RouteIdempotency {
   readonly repeatable: string;
+  /** Its answer tells of documents: it is given again only while its caller might read the same of the same. */
+  readonly tellsOf?: 'documents';
 }
 
 declare module 'fastify' {
@@ -39,7 +41,7 @@ declare module 'fastify' {
 }
 
 /** The body of every error under /api/v1 (RFC 9457), as the OpenAPI document shows it. */
-export const problemSchema = z
+const problemSchema = z
   .object({
     type: z.string().describe('Stable address of this kind of problem'),
     title: z.string(),

@@ -239,7 +239,7 @@ export function tierFor(speaksOfQuestion: number): 'economical' | undefined {
  * far the passages speak of the question. A quoted answer is borne out by itself, so c alone is its confidence; an
  * answer that nothing bears out has none.
  */
-export function confidenceOf(speaksOfQuestion: number, supportedShare: number): number {
+function confidenceOf(speaksOfQuestion: number, supportedShare: number): number {
   return supportedShare * ((1 + speaksOfQuestion) / 2);
 }
 

@@ -1,7 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createSentenceReader, sentencesOfAnswer } from './answer-sentences.ts';
+import { createSentenceReader } from './answer-sentences.ts';
 
+/** All of a whole answer. */
+function sentencesOfAnswer(answer: string) {
+  const reader = createSentenceReader();
+  return [...reader.push(answer), ...reader.end()];
+}
 const texts = (answer: string) => sentencesOfAnswer(answer).map(({ text, markers }) => [text, ...markers]);
 
 describe('sentences of an answer', () => {

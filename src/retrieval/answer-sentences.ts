@@ -61,12 +61,6 @@ export function createSentenceReader(): SentenceReader {
   };
 }
 
-/** All sentences of a whole answer. */
-export function sentencesOfAnswer(answer: string): AnswerSentence[] {
-  const reader = createSentenceReader();
-  return [...reader.push(answer), ...reader.end()];
-}
-
 interface Boundary {
   /** Behind the sentence with its markers. */
   readonly end: number;

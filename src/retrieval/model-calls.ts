@@ -43,9 +43,6 @@ export type Embed = (
   readonly costNanoUsd: bigint | null;
 }>;
 
-/** The model that the routes say answers a caller's questions; null when nothing is configured. */
-export type AnswerModelFor = (principal: Principal) => string | null;
-
 /** The model that the routes say makes a tenant's vectors; null when nothing is configured. */
 export type EmbeddingModelFor = (principal: Principal) => EmbeddingModel | null;
 

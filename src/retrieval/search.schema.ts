@@ -29,12 +29,12 @@ export const searchBody = z.strictObject({
   filters: filtersBody.optional(),
 });
 
-export const spanView = z.object({
+const spanView = z.object({
   start: z.number().int(),
   end: z.number().int(),
 });
 
-export const hitView = z.object({
+const hitView = z.object({
   document_id: z.string(),
   title: z.string(),
   text: z.string().describe('The stored text of the document from start to end'),

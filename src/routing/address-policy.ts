@@ -41,7 +41,7 @@ export function isLocalAddress(address: string): boolean {
 }
 
 /** Whether a URL names such an address in so many words. What a name resolves to is checked when connecting. */
-export function namesLocalAddress(url: URL): boolean {
+function namesLocalAddress(url: URL): boolean {
   const host = url.hostname.replace(/^\[|\]$/g, '');
   return isIP(host) === 0 ? localName.test(host) : isLocalAddress(host);
 }

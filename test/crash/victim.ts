@@ -39,7 +39,7 @@ export interface Aimed {
 }
 
 /** PostgreSQL's first process, if it runs: the number in its pid file, when that process works in these very files. */
-export function databaseOn(dataDir: string): ProcessIdentity | null {
+function databaseOn(dataDir: string): ProcessIdentity | null {
   const files = join(dataDir, 'postgres');
   try {
     const pid = Number(readFileSync(join(files, 'postmaster.pid'), 'utf8').split('\n')[0]);

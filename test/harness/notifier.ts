@@ -80,7 +80,7 @@ export async function insertTenant(database: Database): Promise<Principal> {
 }
 
 /** A warning like those about costs, with a key of its own. */
-export const anEvent = (over: Partial<NotificationEvent> = {}): NotificationEvent => ({
+const anEvent = (over: Partial<NotificationEvent> = {}): NotificationEvent => ({
   kind: 'cost.alert.threshold',
   severity: 'warning',
   dedupeKey: newId(),

@@ -32,7 +32,6 @@ export function openDoors(): Reservations {
         throw new Error('nothing is ever refused here');
       },
       noteUnderWay: () => {},
-      noteEnded: () => {},
       patience: { ms: 0, waiters: 0 },
     },
     outputSizes: { expect: (_call, bound) => Math.min(bound ?? 1_024, 1_024), learn: () => {} },

@@ -125,7 +125,6 @@ export function createSmallLimits(given: SmallLimits): SmallReservations {
       refusal: ({ counter }, { remaining }) =>
         new AppError('budget_exceeded', `${counter}: ${remaining} left`),
       noteUnderWay: ({ id, model }) => noted.push(`${id} ${model}`),
-      noteEnded: () => {},
       patience: given.patience ?? { ms: 0, waiters: 0 },
     },
     outputSizes: {

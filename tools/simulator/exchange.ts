@@ -23,7 +23,7 @@ export interface Exchange {
   broken: boolean;
 }
 
-export const maxBodyBytes = 32 * 1024 * 1024;
+const maxBodyBytes = 32 * 1024 * 1024;
 const maxHangMs = 600_000;
 
 /** The request's whole body. Throws ProviderError past 32 MiB; rejects when the client leaves before its end. */

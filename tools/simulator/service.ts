@@ -199,7 +199,7 @@ function parseJson(bytes: Buffer): JsonObject {
 }
 
 /** A request header as one text. */
-export function headerText(request: IncomingMessage, name: string): string | undefined {
+function headerText(request: IncomingMessage, name: string): string | undefined {
   const value = request.headers[name];
   return Array.isArray(value) ? value[0] : value;
 }

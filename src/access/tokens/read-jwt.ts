@@ -1,7 +1,7 @@
 import { strictJsonObject } from './strict-json.ts';
 
 /** Ours have about 700 characters; issuers elsewhere put groups by the hundred into theirs. */
-export const maxJwtLength = 16 * 1024;
+const maxJwtLength = 16 * 1024;
 
 export interface ReadJwt {
   readonly alg: string;

@@ -36,8 +36,6 @@ export interface BudgetGate {
    * the books even if this process is killed. Its ledger row ends the note.
    */
   noteUnderWay(call: CallUnderWay): void;
-  /** The call is over and has no ledger row, because no provider was asked. Of a call that was not noted: nothing happens. */
-  noteEnded(callId: string): void;
   /** How long a call may wait for room that others hold, milliseconds, and how many may wait at once. */
   readonly patience: { readonly ms: number; readonly waiters: number };
 }

@@ -111,18 +111,16 @@ describe('notes of calls under way', () => {
     ).toContain('long');
   });
 
-  it('forgets a call that ended without a row, but not one whose row is on its way to disk', async () => {
+  it('forgets a call once its row is on disk, and not while it is on its way there', async () => {
     const notes = open('w');
     const row = Promise.withResolvers<void>();
     notes.note(call('1'));
-    notes.note(call('2'));
-    notes.ended('1');
-    notes.recorded('2', row.promise);
+    notes.recorded('1', row.promise);
+    notes.recorded('unknown', row.promise);
     expect(notes.size()).toBe(1);
     row.resolve();
     await row.promise;
     expect(notes.size()).toBe(0);
-    notes.ended('unknown');
     notes.close();
     expect(readdirSync(directory)).toEqual([]);
   });

@@ -27,8 +27,6 @@ export interface CallsUnderWay {
   note(call: CallUnderWay): void;
   /** The call's own row is on its way to disk: once it is there, the note may go. */
   recorded(callId: string, written: Promise<void>): void;
-  /** The call ended without a row. */
-  ended(callId: string): void;
   /** What earlier processes left, until `forget`. */
   left(): readonly LeftNotes[];
   forget(left: LeftNotes): void;
@@ -123,7 +121,6 @@ export function createCallsUnderWay(directory: string, writer: string, log: Log)
     recorded(callId, written) {
       if (files.has(callId)) written.then(() => release(callId));
     },
-    ended: release,
     left: () => leftNotes,
     forget(left) {
       leftNotes = leftNotes.filter((other) => other !== left);

@@ -13,7 +13,7 @@ export interface HardLimitsDependencies {
   readonly snapshot: BudgetSnapshot;
   readonly counters: Pick<Counters, 'settle'>;
   readonly establishing: ReturnType<typeof createEstablishing>;
-  readonly underWay: Pick<CallsUnderWay, 'note' | 'recorded' | 'ended'>;
+  readonly underWay: Pick<CallsUnderWay, 'note' | 'recorded'>;
   /** Undefined: there is no such tenant. */
   readonly timeZoneOf: (tenantId: string) => string | undefined;
   readonly patience: BudgetGate['patience'];
@@ -85,7 +85,6 @@ export function createHardLimits(
     },
 
     noteUnderWay: (call) => underWay.note(call),
-    noteEnded: (callId) => underWay.ended(callId),
 
     /** Counts a row on every hard budget that it falls under, in the period of its own time, once. */
     recorded({ call, costNanoUsd, written }) {

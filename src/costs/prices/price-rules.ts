@@ -123,7 +123,7 @@ function isAbout({ provider, model }: Rule, target: PricedTarget): boolean {
 }
 
 /** Whether a model goes by that name, or by that beginning of names. */
-export function namesModel(pattern: string, model: string): boolean {
+function namesModel(pattern: string, model: string): boolean {
   return pattern.endsWith('*') ? model.startsWith(pattern.slice(0, -1)) : model === pattern;
 }
 

@@ -10,8 +10,6 @@ export interface ReportJobsDependencies {
   readonly log: Log;
 }
 
-export type ReportJobs = ReturnType<typeof createReportJobs>;
-
 /** Reports read what is not rolled up yet row by row, so it should be little. */
 const rollUpEveryMs = 5_000;
 const lookEveryMs = 15_000;

@@ -16,7 +16,7 @@ const normalScale = 1.4826;
 /** Where every period cost nearly the same, half as much again is not yet a spike. */
 const leastRise = 0.5;
 /** Fewer periods say nothing of what is ordinary. */
-export const leastPeriods = 7;
+const leastPeriods = 7;
 
 /**
  * Median and deviation from it, because the mean would be moved by the very spikes that are looked for.

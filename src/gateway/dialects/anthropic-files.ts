@@ -67,7 +67,7 @@ function documentBlock(block: JsonObject, path: string, fields: FieldReader): Us
 }
 
 /** A text, or a list of blocks. */
-export function readUserContent(content: unknown, path: string, fields: FieldReader): UserPart[] {
+function readUserContent(content: unknown, path: string, fields: FieldReader): UserPart[] {
   if (typeof content === 'string') return content === '' ? [] : [{ type: 'text', text: content }];
   return (fields.list(content, path) ?? []).flatMap((item, index) => {
     const at = join(path, index);

@@ -6,7 +6,7 @@ import { findMembers } from './json-spans.ts';
  */
 
 /** Where the value of the first such member behind `from` begins, or -1. @param member in its quotation marks. */
-export function valueAt(event: string, member: string, from: number): number {
+function valueAt(event: string, member: string, from: number): number {
   for (let at = event.indexOf(member, from); at >= 0; at = event.indexOf(member, at + 1)) {
     let next = skipSpaces(event, at + member.length);
     // The same text as a value, such as {"content":"usage"}, is not followed by a colon.

@@ -17,7 +17,7 @@ export const openAiLimits: CallLimits = {
   refusesFile: () => null,
 };
 
-export const openAiChatWire: ChatWire = {
+const openAiChatWire: ChatWire = {
   open: ({ provider, model, fetch }) =>
     createOpenAI({ baseURL: provider.baseUrl, apiKey: placeholderKey, fetch }).chat(model),
   limits: openAiLimits,

@@ -1,7 +1,7 @@
 import { ExponentialBackoff } from 'cockatiel';
 
 /** Spec: exponential with full jitter, from 100 ms to 30 s. */
-export const firstBackoffMs = 100;
+const firstBackoffMs = 100;
 export const maxBackoffMs = 30_000;
 
 /**

@@ -59,7 +59,7 @@ export function problemsOf(
   return [...missing, ...broken, ...fileProblems(options, limits, names, model)];
 }
 
-export function fieldsAsked(options: LanguageModelV4CallOptions): Set<string> {
+function fieldsAsked(options: LanguageModelV4CallOptions): Set<string> {
   const given = Object.entries(options).filter(([, value]) => value !== undefined && !isEmptyList(value));
   const asked = new Set(given.map(([key]) => key));
   const { openai, anthropic } = options.providerOptions ?? {};

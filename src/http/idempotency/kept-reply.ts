@@ -11,7 +11,7 @@ export interface KeptReply {
 }
 
 /** Bytes of a body that are kept. */
-export const maxKeptBytes = 1024 * 1024;
+const maxKeptBytes = 1024 * 1024;
 
 /** What of a reply's headers is said again; the others are about the one request that they answered. */
 const keptHeaders = [

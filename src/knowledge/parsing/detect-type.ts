@@ -71,7 +71,7 @@ const PDF_HEADER_WITHIN = 1024;
 const HTML_START_WITHIN = 1024;
 
 /** The extension of a file name in lower case, without the dot; '' when there is none. */
-export function extensionOf(fileName: string): string {
+function extensionOf(fileName: string): string {
   const base = fileName.slice(Math.max(fileName.lastIndexOf('/'), fileName.lastIndexOf('\\')) + 1);
   const dot = base.lastIndexOf('.');
   return dot <= 0 ? '' : base.slice(dot + 1).toLowerCase();

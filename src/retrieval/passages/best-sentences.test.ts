@@ -1,48 +1,41 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { bestSentences, quotePassages } from './best-sentences.ts';
+import { quotePassages } from './best-sentences.ts';
 
 const TEXT =
   'Gatehouse starts on one command. Backups run every six hours. They are kept for thirty days. ' +
   'Each backup is verified by restoring it. The weather does not matter.';
 const cut = (text: string, { start, end }: { start: number; end: number }) => text.slice(start, end);
 
-describe('bestSentences', () => {
-  it('finds the sentence that speaks of the question, at its exact offsets', () => {
-    const [best] = bestSentences('How often do backups run?', TEXT);
-    expect(best && cut(TEXT, best)).toBe('Backups run every six hours.');
+/** What is quoted of one text. */
+const quoted = (question: string, text: string) =>
+  quotePassages(question, [{ text, score: 1 }]).map((quotation) => cut(text, quotation));
+
+describe('a quotation', () => {
+  it('is the sentence that speaks of the question, at its exact offsets', () => {
+    expect(quoted('How often do backups run?', TEXT)).toEqual(['Backups run every six hours.']);
   });
 
   it('joins neighbours that each bring something', () => {
-    const [best] = bestSentences('How often do backups run and for how many days are they kept?', TEXT);
-    expect(best && cut(TEXT, best)).toBe('Backups run every six hours. They are kept for thirty days.');
+    expect(quoted('How often do backups run and for how many days are they kept?', TEXT)).toEqual([
+      'Backups run every six hours. They are kept for thirty days.',
+    ]);
   });
 
   it('finds nothing where no content word is shared', () => {
-    expect(bestSentences('Who wrote the opera?', TEXT)).toEqual([]);
-    expect(bestSentences('', TEXT)).toEqual([]);
-    expect(bestSentences('What is it?', '')).toEqual([]);
+    expect(quoted('Who wrote the opera?', TEXT)).toEqual([]);
+    expect(quoted('', TEXT)).toEqual([]);
+    expect(quoted('What is it?', '')).toEqual([]);
   });
 
-  it('keeps within its bounds, whole sentences only, without overlap', () => {
+  it('is whole sentences, a few of them', () => {
     const word = fc.constantFrom('backups', 'restore', 'days', 'the', 'hours', 'kept');
-    const sentence = fc.array(word, { minLength: 1, maxLength: 8 }).map((words) => `So ${words.join(' ')}. `);
-    const limits = fc.record({
-      maxSentences: fc.integer({ min: 1, max: 5 }),
-      maxCharacters: fc.integer({ min: 1, max: 120 }),
-    });
+    const sentence = fc.array(word, { minLength: 4, maxLength: 8 }).map((words) => `So ${words.join(' ')}. `);
     fc.assert(
-      fc.property(fc.array(sentence, { maxLength: 10 }), limits, (sentences, options) => {
-        const text = sentences.join('');
-        const found = bestSentences('How many hours are backups kept?', text, options);
-        const count = found.reduce((sum, match) => sum + (cut(text, match).match(/\./g)?.length ?? 0), 0);
-        expect(count).toBeLessThanOrEqual(options.maxSentences);
-        const characters = found.reduce((sum, { start, end }) => sum + end - start, 0);
-        if (found.length > 1) expect(characters).toBeLessThanOrEqual(options.maxCharacters);
-        const inOrder = found.toSorted((a, b) => a.start - b.start);
-        for (const [index, match] of inOrder.entries()) {
-          expect(cut(text, match)).toMatch(/^So .*\.$/);
-          expect(match.start).toBeGreaterThanOrEqual(inOrder[index - 1]?.end ?? 0);
+      fc.property(fc.array(sentence, { maxLength: 10 }), (sentences) => {
+        for (const quotation of quoted('How many hours are backups kept?', sentences.join(''))) {
+          expect(quotation).toMatch(/^So .*\.$/);
+          expect(quotation.match(/\./g)?.length).toBeLessThanOrEqual(4);
         }
       }),
     );
@@ -55,19 +48,17 @@ describe('a text that holds the question itself', () => {
   it('is not answered by an example that puts it', () => {
     const text =
       'Try it: curl -d \'{"query":"How are tenants kept apart?"}\' http://localhost. Tenants live behind walls in the database.';
-    const [best] = bestSentences(question, text);
-    expect(text.slice(best?.start, best?.end)).toBe('Tenants live behind walls in the database.');
+    expect(quoted(question, text)).toEqual(['Tenants live behind walls in the database.']);
   });
 
   it('is answered by what follows where a list of questions and answers puts it', () => {
     const text = 'Where is the log? On standard error. How are tenants kept apart? By walls in the database.';
-    const [best] = bestSentences(question, text);
-    expect(text.slice(best?.start, best?.end)).toContain('By walls in the database.');
+    expect(quoted(question, text)[0]).toContain('By walls in the database.');
   });
 
   it('is found like any other when the question is a few words to look for', () => {
     const text = 'Nothing here. The tenants apart from the owner may read this.';
-    expect(bestSentences('tenants apart', text)).not.toEqual([]);
+    expect(quoted('tenants apart', text)).not.toEqual([]);
   });
 });
 

@@ -1,4 +1,4 @@
-import { type Asked, parseQuestion, type QuestionWeights, takenApart, weighQuestion } from './question.ts';
+import { type Asked, type QuestionWeights, takenApart, weighQuestion } from './question.ts';
 import { type ReadText, readText, type Window, windowsOf } from './windows.ts';
 
 /** A stretch of a text that speaks of the question. `score` is above 0 and comparable within one question. */
@@ -9,63 +9,21 @@ export interface SentenceMatch {
   readonly score: number;
 }
 
-export interface BestSentencesOptions {
-  /** How many sentences may be returned in all; default 4. */
-  readonly maxSentences?: number;
-  /** How many characters all matches may have together; default 600. The first match is kept even when longer. */
-  readonly maxCharacters?: number;
-}
-
-const DEFAULT_MAX_SENTENCES = 4;
-const DEFAULT_MAX_CHARACTERS = 600;
+/** The longest quotation that is made of several sentences. */
+const limits = { maxSentences: 4, maxCharacters: 600 } as const;
 /** Words in the very form of the question, and pairs of its words, beside the stems found (1). */
 const WORDS = 0.5;
 const PAIRS = 0.2;
 /** What each further sentence of a window costs: it must bring something new. */
 const PER_FURTHER_SENTENCE = 0.05;
 
-/**
- * The sentences of `text` that say most of what the question asks for, best first: windows of neighbouring
- * sentences that do not overlap. Empty when no sentence shares a content word with the question.
- */
-export function bestSentences(
-  question: string,
-  text: string,
-  options: BestSentencesOptions = {},
-): SentenceMatch[] {
-  const parsed = parseQuestion(question);
-  const read = readText(parsed, text);
-  const weights = weighQuestion(
-    parsed,
-    read.sentences.map(({ items }) => items),
-  );
-  return bestWindows(read, weights, options);
-}
-
-function bestWindows(
-  text: ReadText,
-  weights: QuestionWeights,
-  options: BestSentencesOptions,
-): SentenceMatch[] {
-  let sentencesLeft = options.maxSentences ?? DEFAULT_MAX_SENTENCES;
-  let charactersLeft = options.maxCharacters ?? DEFAULT_MAX_CHARACTERS;
-  const windows = [
-    ...windowsOf(text, weights, { maxSentences: sentencesLeft, maxCharacters: charactersLeft }),
-  ]
+/** The neighbouring sentences that say most of what is asked; undefined when none shares a content word with the question. */
+function bestWindow(text: ReadText, weights: QuestionWeights): SentenceMatch | undefined {
+  const [best] = [...windowsOf(text, weights, limits)]
     .map((window) => ({ ...window, score: scoreOf(window) }))
     .filter(({ stems }) => stems > 0)
     .sort((a, b) => b.score - a.score || a.end - a.start - (b.end - b.start) || a.start - b.start);
-
-  const matches: SentenceMatch[] = [];
-  for (const { start, end, sentences, score } of windows) {
-    const fits = sentences <= sentencesLeft && (matches.length === 0 || end - start <= charactersLeft);
-    if (!fits || matches.some((match) => match.start < end && start < match.end)) continue;
-    matches.push({ start, end, score });
-    sentencesLeft -= sentences;
-    charactersLeft -= end - start;
-    if (sentencesLeft <= 0 || charactersLeft <= 0) break;
-  }
-  return matches;
+  return best && { start: best.start, end: best.end, score: best.score };
 }
 
 function scoreOf(window: Window): number {
@@ -105,7 +63,7 @@ export function quotePassages(
 
   const quotations = quotable.flatMap((read, passage) => {
     const { text, score } = passages[passage] ?? { text: '', score: 0 };
-    const [best] = bestWindows(read, weights, {});
+    const best = bestWindow(read, weights);
     if (!best) return [];
     const end = withRowsBelow(text, read, { ...best, end: longEnough(text, read, best) });
     return [
@@ -129,7 +87,7 @@ function longEnough(text: string, { sentences }: ReadText, { start, end }: Sente
   let extended = end;
   for (const sentence of sentences) {
     if (text.slice(start, extended).trim().split(/\s+/).length >= LEAST_WORDS) break;
-    if (sentence.start >= extended && sentence.end - start <= DEFAULT_MAX_CHARACTERS) extended = sentence.end;
+    if (sentence.start >= extended && sentence.end - start <= limits.maxCharacters) extended = sentence.end;
   }
   return extended;
 }
@@ -142,7 +100,7 @@ function withRowsBelow(text: string, { sentences }: ReadText, { start, end }: Se
   let extended = end;
   for (const sentence of sentences) {
     if (sentence.start < extended) continue;
-    if (sentence.end - start > DEFAULT_MAX_CHARACTERS) break;
+    if (sentence.end - start > limits.maxCharacters) break;
     const announced = /:\.?$/.test(text.slice(start, extended));
     const inRows = isRow(text.slice(sentence.start, sentence.end));
     if (!announced && !inRows) break;

@@ -2,7 +2,7 @@ import { z } from 'zod';
 
 const count = z.number().int();
 
-export const targetHealthView = z.object({
+const targetHealthView = z.object({
   provider: z.string(),
   model: z.string(),
   scope: z.enum(['tenant', 'platform']),

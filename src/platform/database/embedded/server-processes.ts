@@ -72,7 +72,7 @@ export interface StopBounds {
   readonly killMs: number;
 }
 
-export const defaultStopBounds: StopBounds = { fastMs: 10_000, immediateMs: 5_000, killMs: 5_000 };
+const defaultStopBounds: StopBounds = { fastMs: 10_000, immediateMs: 5_000, killMs: 5_000 };
 
 const pollMs = 10;
 

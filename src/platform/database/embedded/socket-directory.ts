@@ -21,11 +21,11 @@ const longestSocketPath = process.platform === 'darwin' ? 103 : 107;
 
 export const socketPath = (socketDirectory: string) => join(socketDirectory, `.s.PGSQL.${socketPort}`);
 
-export const fitsSocket = (socketDirectory: string) =>
+const fitsSocket = (socketDirectory: string) =>
   Buffer.byteLength(socketPath(socketDirectory)) <= longestSocketPath;
 
 /** In the data directory: the sockets' directory itself, or a link to it where the path would be too long. */
-export const socketDirectoryEntry = (dataDir: string) => join(dataDir, 'run');
+const socketDirectoryEntry = (dataDir: string) => join(dataDir, 'run');
 
 /**
  * Gives a directory of mode 0700, owned by the server's user, in which the server makes its socket.
