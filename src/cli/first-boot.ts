@@ -39,7 +39,7 @@ export async function firstBoot(
 ): Promise<FirstBootResult | null> {
   if (await steps.isDone()) return null;
   const tenant = await steps.demoTenant();
-  const password = random.bytes(15).toString('base64url');
+  const password = random.bytes(16).toString('base64url');
   await steps.createOwner(tenant, ownerEmail, password);
   const documents = await ownDocuments();
   // All at once: the queue bounds what runs, and the whole takes no longer than its slowest.

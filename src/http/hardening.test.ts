@@ -242,6 +242,16 @@ describe('requests that a proxy could read in another way', () => {
     expect(reply.match(/HTTP\/1\.1 /g)).toHaveLength(1);
   });
 
+  it.each(['TRACE', 'TRACK', 'CONNECT', 'DEBUG'])('by %s: nothing is said back', async (method) => {
+    const port = await serve();
+    const reply = await raw(
+      port,
+      `${method} /api/v1/thing HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Api-Key: gh_said_back\r\n\r\n`,
+    );
+    expect(reply).toMatch(/^(?:HTTP\/1\.1 4\d\d |$)/);
+    expect(reply).not.toContain('gh_said_back');
+  });
+
   it('of more than 16 KiB of headers, or a hundred lines: refused', async () => {
     const port = await serve();
     expect(await raw(port, head(`X-Long: ${'x'.repeat(17_000)}`))).toMatch(/^HTTP\/1\.1 431 /);

@@ -165,6 +165,7 @@ describe('cookies', () => {
       'x-csrf-token': JSON.parse(text).csrf_token,
     });
     expect(out.status).toBe(204);
+    expect(out.headers.get('clear-site-data')).toBe('"cache", "storage"');
     expect(out.headers.getSetCookie().map(attributes)).toEqual(lines.map(attributes));
     for (const line of out.headers.getSetCookie()) expect(line).toMatch(/=; Path=\/; Max-Age=0;/);
   });

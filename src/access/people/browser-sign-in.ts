@@ -106,6 +106,8 @@ export function createBrowserSignIn({ sessions, self, policy, note, publicUrl }:
       const secure = isSecure(request, publicUrl);
       reply.header('set-cookie', setCookie('session', '', 0, secure));
       reply.header('set-cookie', setCookie('csrf', '', 0, secure));
+      // What pages of this server had kept in the browser is its user's no more (https://www.w3.org/TR/clear-site-data/).
+      reply.header('clear-site-data', '"cache", "storage"');
     },
 
     /** Of the session that a request came with; null when it came with none. */
