@@ -9,6 +9,7 @@ import { noSecretReferences, type SecretReferences } from '../platform/secret-re
 import { answerModelOf, embeddingModelOf } from './answer-model.ts';
 import { type DryRunDependencies, dryRun, type ImaginedCall } from './dry-run.ts';
 import { oneAtATime } from './one-at-a-time.ts';
+import { createEnvironmentProviders } from './open-environment-providers.ts';
 import { createOpenProviders } from './open-providers.ts';
 import { createProviderSetUp } from './provider-set-up.ts';
 import type { Provider, Resolution, Route, Target } from './resolution.ts';
@@ -44,11 +45,14 @@ export function createRouting(deps: RoutingDependencies) {
   let snapshot = createRoutingSnapshot([], []);
   const { secretBox, references = noSecretReferences } = deps;
   const opened = createOpenProviders({ secretBox, references, log });
-  const fromEnvironment = deps.environmentProviders.map(environmentProvider);
+  const openEnvironment = createEnvironmentProviders(deps.environmentProviders.map(environmentProvider), {
+    references,
+    log,
+  });
 
   const load = async (): Promise<void> => {
     const [providerRows, routeRows] = await Promise.all([store.allProviders(), store.allRoutes()]);
-    const stored = await opened.open(providerRows);
+    const [stored, fromEnvironment] = await Promise.all([opened.open(providerRows), openEnvironment()]);
     const taken = new Set(stored.flatMap((provider) => (provider.tenantId === null ? [provider.name] : [])));
     snapshot = createRoutingSnapshot(
       [...fromEnvironment.filter((provider) => !taken.has(provider.name)), ...stored],

@@ -1,4 +1,5 @@
 import type { ProviderFromEnvironment } from '../../platform/environment-providers.ts';
+import { isReference } from '../../platform/secret-references/index.ts';
 import type { Facts } from './facts.ts';
 import { type Check, type Finding, ok, problem, skipped } from './finding.ts';
 
@@ -25,6 +26,12 @@ export const providersCheck: Check<Facts> = {
 
 /** Asks for something that costs nothing: the list of models, mostly. */
 async function askProvider(provider: ProviderFromEnvironment): Promise<Finding> {
+  if (provider.apiKey !== null && isReference(provider.apiKey)) {
+    return skipped(
+      'providers',
+      `the key of ${provider.name} is kept at ${provider.apiKey}, which the server reads`,
+    );
+  }
   const { url, headers, refusals } = questionFor(provider);
   const place = url.host;
   let status: number;
