@@ -27,27 +27,14 @@
  *   Redis is away it resolves with `everywhere: false`, and this instance tells Redis before it reads from it again.
  * - **Many small values** (embeddings by content hash): `find` and `put`, which know no turns.
  */
-export {
-  type AnswerStore,
-  type AnswerStoreDependencies,
-  createAnswerStore,
-  type Usage,
-} from './answer-store.ts';
+export { type AnswerStore, createAnswerStore, type Usage } from './answer-store.ts';
 export { cacheRoutes } from './cache.routes.ts';
 export { keyOf } from './cache-key.ts';
 export { type CacheWish, cacheWishOf } from './cache-wish.ts';
 export type { CachedReply } from './cached-reply.ts';
-export {
-  type Entry,
-  type EntryKind,
-  type EntryName,
-  maxEntryBytes,
-  maxTags,
-  type NewEntry,
-} from './entry.ts';
-export { createModelAnswers, type ModelAnswers } from './model-answers.ts';
-export type { CacheableCall, CacheableRoute, ModelTurn } from './model-turn.ts';
+export { type Entry, maxTags } from './entry.ts';
+export { createModelAnswers } from './model-answers.ts';
+export type { ModelTurn } from './model-turn.ts';
 export { createRedisLevel } from './redis-level.ts';
 export type { Removed } from './shared-level.ts';
 export type { Turn } from './turn.ts';
-export type { OpenOptions } from './turns.ts';

@@ -3,24 +3,20 @@ export type {
   AdmissionRequest,
   Admitted,
   BudgetDemand,
-  ConcurrencyDemand,
   Counters,
   Decision,
   Demand,
   DemandState,
   EstablishedBudget,
-  RateDemand,
   Refused,
   Unknown,
-  WindowDemand,
 } from './counters/counters.ts';
 export { createMemoryCounters, type MemoryCounters } from './counters/memory-counters.ts';
 export { createRedisCounters, type RedisCounters } from './counters/redis-counters.ts';
-export type { LimitedCall, LimitedRequest, LimitGate } from './limit-gate.ts';
+export type { LimitedRequest, LimitGate } from './limit-gate.ts';
 export { limitsRoutes } from './limits.routes.ts';
 export { createLimits, type Limits } from './limits.service.ts';
 export { createLimitsStore } from './limits.store.ts';
-export { describeLimit, type LimitDescription } from './named-demand.ts';
 export { rateLimitsRoutes } from './rate-limits.routes.ts';
-export type { HeavyWork, RouteLimits } from './route-declaration.ts';
+export type { RouteLimits } from './route-declaration.ts';
 export { createViolationCount } from './violations.ts';

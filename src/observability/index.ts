@@ -1,4 +1,4 @@
 export { dependencyChecks } from './dependency-checks.ts';
 export { createHealthHistory } from './health.store.ts';
-export { createHealth, type Health, type HealthCheck } from './health.ts';
+export { createHealth } from './health.ts';
 export { healthDetailRoutes, healthRoutes } from './observability.routes.ts';

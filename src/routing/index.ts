@@ -1,11 +1,8 @@
 export { isLocalAddress } from './address-policy.ts';
-export type { BreakerState } from './health/breaker.ts';
 export { providerHealthRoutes } from './health/health.routes.ts';
-export type { BreakerNews, HealthShare } from './health/health-news.ts';
 export type { HealthRules } from './health/provider-records.ts';
 export { createRedisHealthShare } from './health/redis-share.ts';
 export { createTargetHealth, type TargetHealth } from './health/target-health.ts';
-export type { TargetStatus } from './health/target-record.ts';
 export type { Refusal, Visit, VisitEnd } from './health/visit.ts';
 export {
   type Provider,
@@ -26,4 +23,3 @@ export { createRoutingStore, type RoutingStore as RoutingRows } from './routing.
 export type { GivenProvider } from './routing-rows.ts';
 export { sealedProviderKeys } from './sealed-keys.ts';
 export { type CallFacts, onlyTarget, type PreferredTier, type TargetKnowledge } from './target-order.ts';
-export { drawOne } from './weighted-draw.ts';
