@@ -311,4 +311,33 @@ describe('a second factor that is required', () => {
     await enrol(anew.browser);
     expect(await mayList(anew.browser)).toBe(200);
   });
+
+  it('stays, when all of them are removed at once', async () => {
+    const key = await tenant('at-once');
+    for (let round = 0; round < 3; round++) {
+      const { browser, id } = await newUser(house, key);
+      const secret = await enrol(browser);
+      await addPasskey(browser);
+      await addPasskey(browser);
+      await demand(key, 'all');
+      const { passkeys } = (await browser.send('GET', 'auth/passkeys')).json;
+      const otp = nextCode(secret);
+      // Three tabs of one session: whichever is first gives it another secret.
+      const tab = () => {
+        const made = new Browser(house);
+        for (const [name, value] of browser.cookies) made.cookies.set(name, value);
+        return made;
+      };
+      const replies = await Promise.all([
+        tab().send('POST', 'auth/totp/remove', { otp }),
+        ...passkeys.map(({ id: passkey }: { id: string }) =>
+          tab().send('DELETE', `auth/passkeys/${passkey}`),
+        ),
+      ]);
+      expect(replies.filter(({ status }) => status === 204).length).toBeLessThanOrEqual(2);
+      const left = await house.people.policy.factorsOf(id);
+      expect(Number(left.otp) + left.passkeys).toBeGreaterThanOrEqual(1);
+      await demand(key, 'none');
+    }
+  });
 });

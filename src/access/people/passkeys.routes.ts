@@ -136,8 +136,7 @@ export function passkeysRoutes(parts: PeopleParts & { readonly passkeys: Passkey
       async (request, reply) => {
         const { id } = request.params;
         await browser.changing(request, reply, async (user, keep) => {
-          await policy.refuseRemovingLast(user, 'passkey');
-          await passkeys.remove(user, id, keep);
+          await passkeys.remove(user, id, await policy.needs(user), keep);
         });
         return reply.code(204).send(null);
       },

@@ -1,6 +1,7 @@
 import type { Selectable } from 'kysely';
 import type { Database, DatabaseScope } from '../../platform/database/database.ts';
 import { endAccess } from './end-access.ts';
+import { removingFactor } from './last-factor.ts';
 import type { PeopleTables } from './people-tables.ts';
 
 export type PasskeyRow = Selectable<PeopleTables['passkeys']>;
@@ -40,23 +41,29 @@ export function createPasskeysStore(database: Database) {
         return true;
       }),
 
+    /**
+     * @param how whether the user needs a second factor, and which session goes on.
+     * @throws AppError `second_factor_required` for the last one of who needs one.
+     */
     remove: (
       scope: DatabaseScope,
       userId: string,
       id: string,
-      keep: string | null,
+      how: { readonly needed: boolean; readonly keep: string | null },
       now: Date,
     ): Promise<boolean> =>
       database.inTenant(scope, async (tx) => {
         const people = tx.withTables<PeopleTables>();
-        const result = await people
-          .deleteFrom('passkeys')
-          .where('user_id', '=', userId)
-          .where('id', '=', id)
-          .executeTakeFirst();
-        if (result.numDeletedRows === 0n) return false;
-        await endAccess(people, userId, keep, now);
-        return true;
+        const removed = await removingFactor(people, userId, how.needed, async () => {
+          const result = await people
+            .deleteFrom('passkeys')
+            .where('user_id', '=', userId)
+            .where('id', '=', id)
+            .executeTakeFirst();
+          return result.numDeletedRows > 0n;
+        });
+        if (removed) await endAccess(people, userId, how.keep, now);
+        return removed;
       }),
 
     /** Moves the counter on. @returns false when it would not go forward; those that do not count stay at zero. */

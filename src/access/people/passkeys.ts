@@ -152,10 +152,13 @@ export function createPasskeys(deps: PasskeysDependencies) {
       return row;
     },
 
-    /** @throws AppError `not_found`. */
-    async remove(user: UserRow, id: string, keep: string | null): Promise<void> {
+    /**
+     * @param needed whether the user needs a second factor.
+     * @throws AppError `not_found`; `second_factor_required` for the last.
+     */
+    async remove(user: UserRow, id: string, needed: boolean, keep: string | null): Promise<void> {
       const scope = { tenantId: user.tenant_id, readerTokens: [] };
-      if (!isUuid(id) || !(await store.remove(scope, user.id, id, keep, clock.now())))
+      if (!isUuid(id) || !(await store.remove(scope, user.id, id, { needed, keep }, clock.now())))
         throw notFound('passkey');
     },
 

@@ -90,8 +90,8 @@ export function secondFactorsRoutes(parts: PeopleParts): Routes {
       async (request, reply) => {
         const { otp, recovery_code } = request.body;
         await browser.changing(request, reply, async (user, keep) => {
-          await policy.refuseRemovingLast(user, 'otp');
-          await secondFactors.remove(user, { otp, recoveryCode: recovery_code }, keep);
+          const needed = await policy.needs(user);
+          await secondFactors.remove(user, { otp, recoveryCode: recovery_code }, needed, keep);
         });
         return reply.code(204).send(null);
       },

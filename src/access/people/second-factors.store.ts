@@ -1,6 +1,7 @@
 import { type Kysely, type Selectable, sql } from 'kysely';
 import type { Database, DatabaseScope } from '../../platform/database/database.ts';
 import { endAccess } from './end-access.ts';
+import { removingFactor } from './last-factor.ts';
 import type { PeopleTables } from './people-tables.ts';
 
 export type TotpRow = Selectable<PeopleTables['totp_secrets']>;
@@ -82,11 +83,20 @@ export function createSecondFactorsStore(database: Database) {
       return result.numUpdatedRows > 0n;
     },
 
-    removeTotp: (scope: DatabaseScope, userId: string, keep: string | null, now: Date): Promise<void> =>
+    /** @param needed whether the user needs a second factor. @throws AppError `second_factor_required` for the last. */
+    removeTotp: (
+      scope: DatabaseScope,
+      userId: string,
+      needed: boolean,
+      keep: string | null,
+      now: Date,
+    ): Promise<void> =>
       database.inTenant(scope, async (tx) => {
         const people = tx.withTables<PeopleTables>();
-        await people.deleteFrom('totp_secrets').where('user_id', '=', userId).execute();
-        await people.deleteFrom('recovery_codes').where('user_id', '=', userId).execute();
+        await removingFactor(people, userId, needed, async () => {
+          await people.deleteFrom('totp_secrets').where('user_id', '=', userId).execute();
+          await people.deleteFrom('recovery_codes').where('user_id', '=', userId).execute();
+        });
         await endAccess(people, userId, keep, now);
       }),
 

@@ -135,10 +135,13 @@ export function createSecondFactors(deps: SecondFactorsDependencies) {
       return codes;
     },
 
-    /** Turns codes off; needs one. */
-    async remove(user: UserRow, given: CodeGiven, keep: string | null): Promise<void> {
+    /**
+     * Turns codes off; needs one.
+     * @param needed whether the user needs a second factor. @throws AppError `second_factor_required` for the last.
+     */
+    async remove(user: UserRow, given: CodeGiven, needed: boolean, keep: string | null): Promise<void> {
       await check(user, given);
-      await store.removeTotp(scopeOf(user), user.id, keep, clock.now());
+      await store.removeTotp(scopeOf(user), user.id, needed, keep, clock.now());
     },
 
     /** Codes and passkeys, for one who lost the device: an administrator's word takes their place. */

@@ -89,17 +89,6 @@ export function createSignInPolicy(deps: {
       return missingFactor({ needed: true, shown, enrolled: otp || passkeys > 0 });
     },
 
-    /** @throws AppError `second_factor_required` when it is the last one of somebody who needs one. */
-    async refuseRemovingLast(user: Person, what: 'otp' | 'passkey'): Promise<void> {
-      const { otp, passkeys } = await store.factorsOf(user.id);
-      const left = what === 'otp' ? passkeys : Number(otp) + passkeys - 1;
-      if (left > 0 || !(await needs(user))) return;
-      throw new AppError(
-        'second_factor_required',
-        'This is your last second factor, and you need one here. Set another one up first.',
-      );
-    },
-
     /**
      * Tokens are made with one-time codes only, so whoever needs a factor needs those.
      * @throws AppError `second_factor_required` that says what to do.
