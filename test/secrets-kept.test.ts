@@ -73,6 +73,8 @@ beforeAll(async () => {
   server = await startServer({
     env: {
       DATABASE_URL: test.url,
+      DATABASE_POOL_MIN: '2',
+      DATABASE_POOL_MAX: '10',
       LOG_LEVEL: 'debug',
       GATEHOUSE_NOTIFY_ALLOW: '127.0.0.1',
       GATEHOUSE_MASTER_KEY: remember('master key', randomBytes(32).toString('base64')),

@@ -29,6 +29,8 @@ beforeAll(async () => {
   server = await startServer({
     env: {
       DATABASE_URL: test.url,
+      DATABASE_POOL_MIN: '2',
+      DATABASE_POOL_MAX: '10',
       GATEHOUSE_PUBLIC_URL: origin,
       PORT: String(port),
       GATEHOUSE_NOTIFY_ALLOW: '127.0.0.1',
