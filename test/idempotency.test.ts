@@ -242,4 +242,39 @@ describe('a thousand duplicates of a create at once', () => {
     expect(new Set([...before, ...texts]).size).toBe(1);
     expect(await traces('killed later')).toEqual({ keys: 1, entries: 1 });
   });
+
+  it('that asks about documents is answered again only while its caller may read the same', async () => {
+    const admin = (method: string, path: string, body?: unknown) =>
+      call(server.url, testAdminKey, method, `/api/v1${path}`, body);
+    const added = await admin('POST', '/documents?wait=true', {
+      title: 'Tides',
+      text: 'The spring tide comes on the ninth of the month.',
+      metadata: { level: 'secret' },
+      acl: { groups: ['pilots'] },
+    });
+    expect(added.status, added.text).toBe(201);
+    const made = await admin('POST', '/keys', { name: 'pilot', role: 'analyst', groups: ['pilots'] });
+    const search = () =>
+      post('/api/v1/search', { query: 'When is the spring tide?' }, 'k-tide', made.json.key);
+    const told = (reply: Reply) => [reply.status, isReplay(reply), reply.text.includes('ninth')];
+    expect(told(await search())).toEqual([200, false, true]);
+    expect(told(await search())).toEqual([200, true, true]);
+
+    await admin('PUT', '/masking-rules/level', { roles: ['payroll'] });
+    const masked = await search();
+    expect([isReplay(masked), masked.text.includes('secret')]).toEqual([false, false]);
+    await admin('DELETE', '/masking-rules/level');
+
+    await admin('PUT', `/documents/${added.json.id}/acl`, { groups: ['board'] });
+    expect(told(await search())).toEqual([200, false, false]);
+    await admin('PUT', `/documents/${added.json.id}/acl`, { groups: ['pilots'] });
+    expect(told(await search())).toEqual([200, false, true]);
+
+    const kept = () => sql`select from idempotency_keys where key = 'k-tide'`.execute(test.database.platform);
+    expect((await kept()).rows).toHaveLength(1);
+    const deleted = await admin('DELETE', `/documents/${added.json.id}`);
+    expect(deleted.json.places).toContainEqual({ place: 'kept_replies', removed: 1, found: 0 });
+    expect((await kept()).rows).toHaveLength(0);
+    expect(told(await search())).toEqual([200, false, false]);
+  });
 });

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { accessRoutes, keySetRoutes, peopleRoutes, roleRoutes, tokenRoutes } from '../access/index.ts';
 import { auditRoutes, forwardingRoutes } from '../audit/index.ts';
 import { cacheRoutes } from '../cache/index.ts';
@@ -53,7 +54,7 @@ export async function composeHttp(platform: Platform, sections: Sections) {
   const { config, context, database, instances, clock, newId, log, metrics, version } = platform;
   const { callers, auditing, limiting, models } = sections;
   const health = composeHealth(platform, sections.money);
-  const idempotency = composeIdempotency(platform, sections.secrets);
+  const idempotency = composeIdempotency(platform, sections);
   const overload = createOverload({
     thresholds: { ...overloadThresholds, delayMs: config.http.shedDelayMs },
     clock,
@@ -141,13 +142,25 @@ function composeHealth(platform: Platform, { costs }: MoneySection) {
   });
 }
 
-function composeIdempotency(platform: Platform, { secretBox }: SecretsSection) {
-  const { database, instances, instanceId, clock, log } = platform;
+function composeIdempotency(platform: Platform, { secrets, answers }: Sections) {
+  const { database, instances, instanceId, clock, newId, log } = platform;
+  const { secretBox } = secrets;
+  const { mayRead } = answers.knowledge;
   return createIdempotency({
     store: createIdempotencyStore(database),
     database,
     seal: (text, tenantId) => secretBox.seal(text, 'idempotency', tenantId),
     open: (sealed, tenantId) => secretBox.open(sealed, 'idempotency', tenantId),
+    mayRead: async (principal) => {
+      const state = await mayRead(principal);
+      const reader = [...principal.readerTokens].sort();
+      return state === null
+        ? null
+        : createHash('sha256')
+            .update(JSON.stringify([state, reader]))
+            .digest('base64');
+    },
+    newId,
     instanceId,
     living: instances.live,
     clock,

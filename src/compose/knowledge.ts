@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { platformPrincipal } from '../access/index.ts';
 import { estimateTokens } from '../costs/index.ts';
+import { createIdempotencyStore, repliesAboutDocuments } from '../http/index.ts';
 import { createKnowledge, createParser } from '../knowledge/index.ts';
 import {
   cachedAnswersOfDocument,
@@ -47,7 +48,10 @@ export function composeKnowledge(platform: Platform, around: AccessSection & Gat
     parse: parser.parse,
     indexNow: (tenantId) => database.apart(() => retrieval.indexNow(tenantId)),
     indexHolds: (tenantId, documentId) => retrieval.indexedPassages(tenantId, documentId),
-    derivedPlaces: [cachedAnswersOfDocument(cache)],
+    derivedPlaces: [
+      cachedAnswersOfDocument(cache),
+      repliesAboutDocuments(createIdempotencyStore(database), clock),
+    ],
     clock,
     newId,
     log,

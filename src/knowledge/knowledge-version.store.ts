@@ -19,5 +19,16 @@ export function createKnowledgeVersionStore(database: Database) {
         const [row] = rows;
         return row?.timed ? null : String(row?.version ?? 0n);
       }),
+
+    /** Changes with the knowledge version, and with what of documents is masked for the caller. Null as above. */
+    mayRead: (scope: DatabaseScope): Promise<string | null> =>
+      database.inTenant(scope, async (tx) => {
+        const { rows } = await sql<{ state: string | null }>`
+          select case when not reader_condition_is_timed() then coalesce((select version from knowledge_versions
+            where tenant_id = ${scope.tenantId}), 0) || ' ' || array_to_json(masked_fields()) end as state`.execute(
+          tx,
+        );
+        return rows[0]?.state ?? null;
+      }),
   };
 }

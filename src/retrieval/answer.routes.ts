@@ -26,7 +26,11 @@ export function answerRoutes({ answerQuestion, clock, problemOf }: AnswerRoutesD
     api.post(
       '/query',
       {
-        config: { access: { permission: 'queries:run' }, limits: { as: 'query' } },
+        config: {
+          access: { permission: 'queries:run' },
+          limits: { as: 'query' },
+          idempotency: { repeatable: 'A question changes nothing.', tellsOf: 'documents' },
+        },
         schema: {
           tags: ['Knowledge'],
           summary: 'Answer a question from the documents that you may read, with citations',

@@ -13,7 +13,11 @@ export function searchRoutes(findPassages: FindPassages): Routes {
     api.post(
       '/search',
       {
-        config: { access: { permission: 'queries:run' }, limits: { as: 'query' } },
+        config: {
+          access: { permission: 'queries:run' },
+          limits: { as: 'query' },
+          idempotency: { repeatable: 'A question changes nothing.', tellsOf: 'documents' },
+        },
         schema: {
           tags: ['Knowledge'],
           summary: 'Find passages that speak of something, among the documents that you may read',

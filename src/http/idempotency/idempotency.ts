@@ -4,9 +4,10 @@ import type { Clock } from '../../platform/clock.ts';
 import type { Database } from '../../platform/database/database.ts';
 import type { JoinedTransaction } from '../../platform/database/joined-transaction.ts';
 import { AppError } from '../../platform/errors.ts';
+import type { NewId } from '../../platform/ids.ts';
 import type { Log } from '../../platform/log.ts';
 import { createFlights, type Flight, otherRequest, stillAtWork } from './flights.ts';
-import type { IdempotencyStore, KeyPlace } from './idempotency.store.ts';
+import { type IdempotencyStore, type KeyPlace, keptForMs } from './idempotency.store.ts';
 import {
   asksForStream,
   isKept,
@@ -24,6 +25,12 @@ export interface IdempotencyDependencies {
   /** Replies may hold what is shown once. */
   readonly seal: (text: string, tenantId: string) => string | Promise<string>;
   readonly open: (sealed: string, tenantId: string) => string | Promise<string>;
+  /**
+   * Changes with whatever decides what a caller is told of documents; null: of its own accord, too. Read before the
+   * documents are.
+   */
+  readonly mayRead: (principal: Principal) => Promise<string | null>;
+  readonly newId: NewId;
   readonly instanceId: string;
   /** Ids of the processes that live. */
   readonly living: () => readonly string[];
@@ -64,7 +71,6 @@ declare module 'fastify' {
   }
 }
 
-const dayMs = 24 * 3_600_000;
 const sweepEveryMs = 10 * 60_000;
 const sweepBatch = 1_000;
 const safeMethods: readonly string[] = ['GET', 'HEAD', 'OPTIONS'];
@@ -82,7 +88,12 @@ export function createIdempotency(deps: IdempotencyDependencies): Idempotency {
   let sweeping: Promise<void> = Promise.resolve();
 
   /** @returns the reply that is kept; null when the key is taken now. */
-  const claim = async (place: KeyPlace, requestHash: Buffer, heldBy: string | null) => {
+  const claim = async (
+    place: KeyPlace,
+    requestHash: Buffer,
+    heldBy: string | null,
+    standing: string | null,
+  ): Promise<KeptReply | null> => {
     const now = clock.now();
     const row = await store
       .claim(place, {
@@ -90,7 +101,8 @@ export function createIdempotency(deps: IdempotencyDependencies): Idempotency {
         heldBy,
         living: deps.living().filter((id) => id !== deps.instanceId),
         now,
-        expiresAt: new Date(now.getTime() + dayMs),
+        expiresAt: new Date(now.getTime() + keptForMs),
+        standing,
       })
       .catch((error) => {
         throw (error as { code?: unknown }).code === '55P03' ? stillAtWork() : error;
@@ -104,7 +116,7 @@ export function createIdempotency(deps: IdempotencyDependencies): Idempotency {
   const takeInTransaction = async (place: KeyPlace, flight: Flight): Promise<KeptReply | HeldKey> => {
     const transaction = await deps.database.begin();
     try {
-      const kept = await transaction.run(() => claim(place, flight.requestHash, null));
+      const kept = await transaction.run(() => claim(place, flight.requestHash, null, null));
       if (kept === null) return { place, flight, transaction };
       await transaction.rollback();
       return kept;
@@ -114,6 +126,12 @@ export function createIdempotency(deps: IdempotencyDependencies): Idempotency {
     }
   };
 
+  /** What only holds at this moment is told apart from all else. */
+  const standingOf = async ({ principal, routeOptions }: FastifyRequest): Promise<string | null> => {
+    if (routeOptions.config.idempotency?.tellsOf === undefined) return null;
+    return (await deps.mayRead(principal)) ?? deps.newId();
+  };
+
   const take = async (request: FastifyRequest): Promise<KeptReply | HeldKey> => {
     const place = placeOf(request);
     const requestHash = requestHashOf(request);
@@ -121,7 +139,11 @@ export function createIdempotency(deps: IdempotencyDependencies): Idempotency {
     if (!('land' in flight)) return flight;
     try {
       const taken = isRepeatable(request)
-        ? ((await claim(place, requestHash, deps.instanceId)) ?? { place, flight, transaction: null })
+        ? ((await claim(place, requestHash, deps.instanceId, await standingOf(request))) ?? {
+            place,
+            flight,
+            transaction: null,
+          })
         : await takeInTransaction(place, flight);
       if (!('flight' in taken)) flight.land(taken);
       return taken;
@@ -136,7 +158,8 @@ export function createIdempotency(deps: IdempotencyDependencies): Idempotency {
     const seal = (text: string) => deps.database.apart(() => deps.seal(text, place.tenantId));
     try {
       const sealed = reply && (await seal(writeKept(reply, place)));
-      const note = () => (sealed === null ? store.forget(place) : store.keep(place, sealed));
+      const heldBy = transaction === null ? deps.instanceId : null;
+      const note = () => (sealed === null ? store.forget(place) : store.keep(place, heldBy, sealed));
       if (transaction === null) return await deps.database.apart(note);
       await transaction.run(note);
       await transaction.commit();

@@ -48,7 +48,17 @@ describe('a mapping of claims', () => {
       department: ['hr', 'law'],
       clearance: true,
     });
-    for (const dept of [null, {}, [1], [['hr']], 'x'.repeat(501), Array(51).fill('a'), ['x'.repeat(201)]]) {
+    for (const dept of [
+      null,
+      {},
+      [1],
+      [['hr']],
+      'x'.repeat(501),
+      'a\0',
+      Array(51).fill('a'),
+      ['x'.repeat(201)],
+      ['\0'],
+    ]) {
       expect(attributesOf({ dept })).toEqual({});
     }
   });

@@ -97,10 +97,15 @@ function attributesIn({ attributes }: ClaimMapping, claims: Claims): Attributes 
 function isAttribute(value: unknown): value is AttributeValue {
   if (typeof value === 'boolean') return true;
   if (typeof value === 'number') return Number.isFinite(value);
-  if (typeof value === 'string') return value.length <= attributeBounds.text && value.isWellFormed();
+  if (typeof value === 'string') return isText(value, attributeBounds.text);
   const { list, listed } = attributeBounds;
-  const fits = (one: unknown) => typeof one === 'string' && one.length <= listed && one.isWellFormed();
+  const fits = (one: unknown) => typeof one === 'string' && isText(one, listed);
   return Array.isArray(value) && value.length <= list && value.every(fits);
+}
+
+/** What the database can hold: it knows no NUL. */
+function isText(value: string, longest: number): boolean {
+  return value.length <= longest && value.isWellFormed() && !value.includes('\0');
 }
 
 function tenantIn({ tenant }: ClaimMapping, claims: Claims): string | null {
