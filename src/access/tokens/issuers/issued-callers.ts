@@ -43,8 +43,9 @@ export function createIssuedCallers(deps: IssuedCallersDependencies) {
   const { trusted, clock } = deps;
   const known = createBoundedCache<string, KnownToken>(maxKnownTokens);
   const nowMs = () => clock.now().getTime();
+  /** By the tenant that is named, which may be spelled in many ways. */
   const nameOf = (hash: string, tenantHeader: string | undefined) =>
-    tenantHeader === undefined ? hash : `${hash} ${tenantHeader}`;
+    tenantHeader === undefined ? hash : `${hash} ${deps.tenant(tenantHeader)?.id ?? ''}`;
 
   /** Whether what was found when it was verified is what would be found now. */
   const isCurrent = ({ trust, token }: KnownToken): boolean =>
