@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -8,11 +8,14 @@ import { createIds } from './ids.ts';
 import { createFileObjects } from './objects.ts';
 import { systemRandom } from './random.ts';
 
+let around: string;
 let root: string;
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), 'gatehouse-objects-'));
+  around = mkdtempSync(join(tmpdir(), 'gatehouse-objects-'));
+  root = join(around, 'objects');
+  mkdirSync(root);
 });
-afterEach(() => rmSync(root, { recursive: true }));
+afterEach(() => rmSync(around, { recursive: true }));
 
 const make = () => createFileObjects(root, createIds(systemClock, systemRandom));
 const textOf = async (stream: Readable) => (await stream.toArray()).map(String).join('');
