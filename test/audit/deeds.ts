@@ -518,6 +518,9 @@ export const otherWays: readonly (readonly [string, Deed])[] = [
 /** Deeds that are not asked in the test, each with where they are. */
 export const deedsElsewhere: Readonly<Record<string, string>> = {
   'POST /api/v1/keyring/rotate': 'goes on after its answer: test/keyring.test.ts',
+  'PUT /api/v1/tenants/{id}/encryption-key':
+    'needs a key service; its table is watched: test/lost-keys.test.ts',
+  'DELETE /api/v1/tenants/{id}/encryption-key': 'the same',
   'POST /api/v1/costs/alerts/{id}/acknowledge': 'needs a budget to be passed first: src/costs/budgets',
   'POST /v1/chat/completions': 'the ledger',
   'POST /v1/embeddings': 'the ledger',
