@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../../test/harness/database.ts';
+import { endedCall } from '../../test/harness/ended-call.ts';
 import { addTenant } from '../../test/harness/tenants.ts';
 import { systemClock } from '../platform/clock.ts';
 import { createIds } from '../platform/ids.ts';
@@ -54,38 +55,8 @@ function start(): void {
   costs.start();
 }
 
-function ended(overrides: Partial<EndedCall> & Pick<EndedCall, 'callId'>): EndedCall {
-  return {
-    id: overrides.callId,
-    promptId: null,
-    tags: [],
-    attempt: 1,
-    final: true,
-    savedNanoUsd: null,
-    at: new Date(),
-    tenantId: acme.tenantId,
-    correlationId: 'correlation-1',
-    keyId: 'key-1',
-    userId: null,
-    operation: 'chat',
-    dialect: 'openai-chat',
-    route: 'fast',
-    provider: 'sim',
-    model: 'gpt-4o-mini',
-    responseModel: null,
-    tier: 'primary',
-    status: 'ok',
-    errorCode: null,
-    streamed: false,
-    rawUsage: null,
-    estimated: false,
-    usage: { ...noUsage, inputTokens: 1_000, outputTokens: 10 },
-    attempts: 1,
-    durationMs: 12,
-    firstTokenMs: null,
-    ...overrides,
-  };
-}
+const ended = ({ callId, ...overrides }: Partial<EndedCall> & Pick<EndedCall, 'callId'>) =>
+  endedCall({ id: callId, tenantId: acme.tenantId }, { rawUsage: null, responseModel: null, ...overrides });
 
 describe('the attempts of a call', () => {
   it('are rows that sums add and counts of calls do not', async () => {

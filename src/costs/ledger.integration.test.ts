@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../../test/harness/database.ts';
+import { endedCall } from '../../test/harness/ended-call.ts';
 import { addTenant } from '../../test/harness/tenants.ts';
 import { systemClock } from '../platform/clock.ts';
 import { createIds } from '../platform/ids.ts';
@@ -57,40 +58,8 @@ function start(overrides: Partial<LedgerStore> = {}): Costs {
   return costs;
 }
 
-function call(overrides: Partial<EndedCall> = {}): EndedCall {
-  const id = newId();
-  return {
-    id,
-    callId: id,
-    promptId: null,
-    tags: [],
-    attempt: 1,
-    final: true,
-    savedNanoUsd: null,
-    at: new Date(),
-    tenantId: acme.tenantId,
-    correlationId: 'correlation-1',
-    keyId: 'key-1',
-    userId: null,
-    operation: 'chat',
-    dialect: 'openai-chat',
-    route: 'fast',
-    provider: 'sim',
-    model: 'gpt-4o-mini',
-    responseModel: 'gpt-4o-mini',
-    tier: 'primary',
-    status: 'ok',
-    errorCode: null,
-    streamed: false,
-    rawUsage: '{"prompt_tokens": 1000, "completion_tokens": 10}',
-    estimated: false,
-    usage: { ...noUsage, inputTokens: 1000, outputTokens: 10 },
-    attempts: 1,
-    durationMs: 12.4,
-    firstTokenMs: null,
-    ...overrides,
-  };
-}
+const call = (overrides: Partial<EndedCall> = {}) =>
+  endedCall({ id: newId(), tenantId: acme.tenantId }, overrides);
 
 const countRows = async () => {
   const { rows } = await sql<{ n: bigint }>`select count(*) as n from ledger`.execute(test.database.platform);

@@ -29,6 +29,9 @@ export function createRolesStore(database: Database) {
   const platform = database.platform.withTables<RoleTables>();
   const inTenant = <T>(scope: DatabaseScope, work: (db: Kysely<RoleTables>) => Promise<T>): Promise<T> =>
     database.inTenant(scope, (tx) => work(tx.withTables<RoleTables>()));
+  /** A role that nobody else changes until the transaction ends. */
+  const held = (db: Kysely<RoleTables>, name: string): Promise<RoleRow | undefined> =>
+    db.selectFrom('custom_roles').selectAll().where('name', '=', name).forUpdate().executeTakeFirst();
 
   return {
     /** Of every tenant, for the snapshot. */
@@ -81,12 +84,7 @@ export function createRolesStore(database: Database) {
       change: (row: RoleRow) => Updateable<RoleTable>,
     ): Promise<RoleRow | undefined> =>
       inTenant(scope, async (db) => {
-        const row = await db
-          .selectFrom('custom_roles')
-          .selectAll()
-          .where('name', '=', name)
-          .forUpdate()
-          .executeTakeFirst();
+        const row = await held(db, name);
         if (!row) return undefined;
         return db
           .updateTable('custom_roles')
@@ -106,12 +104,7 @@ export function createRolesStore(database: Database) {
       decide: (row: RoleRow) => void,
     ): Promise<string | undefined> =>
       inTenant(scope, async (db) => {
-        const row = await db
-          .selectFrom('custom_roles')
-          .selectAll()
-          .where('name', '=', name)
-          .forUpdate()
-          .executeTakeFirst();
+        const row = await held(db, name);
         if (!row) return undefined;
         decide(row);
         await db.deleteFrom('custom_roles').where('id', '=', row.id).execute();
