@@ -1,6 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { until } from '../../../test/harness/child.ts';
+import {
+  atOnce,
+  bucket,
+  budget,
+  day,
+  perDay,
+  startMs,
+  tokens,
+} from '../../../test/harness/counters/demands.ts';
 import { redisIsInstalled, redisMissing, startRedis, type TestRedis } from '../../../test/harness/redis.ts';
 import {
   type CountersInstance,
@@ -9,9 +18,7 @@ import {
 } from '../../../test/harness/redis-counters.ts';
 import { type Decision, type Demand, leaseMs } from './counters.ts';
 
-const startMs = 1_763_700_000_000;
 const nothing = new Map<string, number>();
-const day = 86_400_000;
 
 let server: TestRedis;
 let nowMs = startMs;
@@ -27,38 +34,6 @@ async function instance(writer: string, options: CountersInstanceOptions = {}): 
 
 const newGroup = () => `group-${++groups}`;
 const newId = () => `call-${++ids}`;
-const perDay = (limit: number, amount = 1): Demand => ({
-  kind: 'window',
-  counter: 'calls-per-day',
-  windowMs: day,
-  limit,
-  amount,
-  reserved: false,
-});
-const tokens = (limit: number, amount: number): Demand => ({
-  kind: 'window',
-  counter: 'tokens-per-day',
-  windowMs: day,
-  limit,
-  amount,
-  reserved: true,
-});
-const atOnce = (limit: number): Demand => ({ kind: 'concurrent', counter: 'at-once', limit });
-const budget = (limit: number, amount: number): Demand => ({
-  kind: 'budget',
-  counter: 'budget:b:1',
-  limit,
-  amount,
-  endsAtMs: startMs + 30 * day,
-});
-const bucket = (burst: number): Demand => ({
-  kind: 'rate',
-  counter: 'per-second',
-  milliPerSecond: 1,
-  burst,
-  amount: 1,
-});
-
 const admitted = (decisions: readonly Decision[]) =>
   decisions.filter(({ outcome }) => outcome === 'admitted').length;
 

@@ -1,6 +1,15 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { until } from '../../../test/harness/child.ts';
 import {
+  atOnce,
+  bucket,
+  budget,
+  day,
+  perDay,
+  startMs,
+  tokens,
+} from '../../../test/harness/counters/demands.ts';
+import {
   redisIsInstalled,
   redisMissing,
   startRedis,
@@ -16,8 +25,6 @@ import {
 import { AppError } from '../../platform/errors.ts';
 import type { Decision, Demand } from './counters.ts';
 
-const startMs = 1_763_700_000_000;
-const day = 86_400_000;
 const group = 'tenant';
 
 let server: TestRedis;
@@ -26,37 +33,6 @@ let ids = 0;
 const open: CountersInstance[] = [];
 
 const newId = () => `call-${++ids}`;
-const perDay = (limit: number): Demand => ({
-  kind: 'window',
-  counter: 'calls-per-day',
-  windowMs: day,
-  limit,
-  amount: 1,
-  reserved: false,
-});
-const tokens = (limit: number, amount: number): Demand => ({
-  kind: 'window',
-  counter: 'tokens-per-day',
-  windowMs: day,
-  limit,
-  amount,
-  reserved: true,
-});
-const bucket = (burst: number): Demand => ({
-  kind: 'rate',
-  counter: 'per-second',
-  milliPerSecond: 1,
-  burst,
-  amount: 1,
-});
-const atOnce = (limit: number): Demand => ({ kind: 'concurrent', counter: 'at-once', limit });
-const budget = (limit: number, amount: number): Demand => ({
-  kind: 'budget',
-  counter: 'budget:b:1',
-  limit,
-  amount,
-  endsAtMs: startMs + 30 * day,
-});
 
 async function instances(names: readonly string[], options: CountersInstanceOptions = {}) {
   const started = await Promise.all(
