@@ -1,73 +1,15 @@
 import { extractText, getDocumentProxy } from 'unpdf';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createSimulator, type Simulator } from '../tools/simulator/server.ts';
-import { call, type RunningServer, removeDirectory, startServer } from './harness/server.ts';
+import { describe, expect, it } from 'vitest';
+import { billingSuite, month, nano, today } from './harness/billing-suite.ts';
+import { call } from './harness/server.ts';
 
-/** From a price of one's own to the bill, and back to what the provider says: as an operator meets it, by HTTP. */
-let simulator: Simulator;
-let server: RunningServer;
-const keys: Record<string, string> = {};
-
-/** As the tenant's admin; what invoices are made of is set by an owner who names the tenant. */
-const as = (who: string, method: string, path: string, body?: unknown) =>
-  method !== 'GET' && /\/costs\/(prices|discounts|adjustments)/.test(path)
-    ? server.call(method, path, body, { 'x-tenant-id': who })
-    : call(server.url, keys[who] ?? '', method, path, body);
-
-beforeAll(async () => {
-  simulator = createSimulator({ seed: 5 });
-  const upstream = await simulator.start();
-  server = await startServer();
-  for (const [slug, name] of [
-    ['north', 'Müller & Søn'],
-    ['south', 'South'],
-  ]) {
-    const made = await server.call('POST', '/api/v1/tenants', {
-      name,
-      slug,
-      tier: 'professional',
-      region: 'eu',
-    });
-    expect(made.status).toBe(201);
-    const key = await server.call(
-      'POST',
-      '/api/v1/keys',
-      { name: 'admin', role: 'admin' },
-      { 'x-tenant-id': slug ?? '' },
-    );
-    keys[slug ?? ''] = key.json.key;
-  }
-  const provider = { name: 'sim', kind: 'openai', base_url: `${upstream.url}/v1` };
-  expect((await server.call('POST', '/api/v1/providers', provider)).status).toBe(201);
-});
-afterAll(async () => {
-  await server.stop();
-  await simulator.stop();
-  await removeDirectory(server.dataDir);
-});
-
-async function ask(who: string, model = 'gpt-4o-mini') {
-  const reply = await as(who, 'POST', '/v1/chat/completions', {
-    model: `sim/${model}`,
-    messages: [{ role: 'user', content: 'How is the weather at sea?' }],
-  });
-  expect(reply.status).toBe(200);
-  return reply.json.usage as { prompt_tokens: number; completion_tokens: number };
-}
-const ledger = async (who: string) => (await as(who, 'GET', '/api/v1/costs/ledger')).json.calls as any[];
-const month = () => new Date().toISOString().slice(0, 7);
-const draft = async (who: string) => (await as(who, 'GET', `/api/v1/costs/invoices/${month()}`)).json;
-/** Exact, as a spreadsheet would not be. */
-const nano = (usd: string) => BigInt(usd.replace('.', ''));
-const today = () => ({
-  from: `${month()}-01T00:00:00Z`,
-  to: new Date(Date.now() + 3_600_000).toISOString(),
-});
+/** From a price of one's own to the bill: as an operator meets it, by HTTP. */
+const { as, ask, ledger, draft, server, keys } = billingSuite();
 
 describe('what invoices are made of', () => {
   it('is nothing that a tenant’s own admin sets', async () => {
     for (const path of ['prices', 'discounts', 'adjustments', 'adjustments/reprice']) {
-      const reply = await call(server.url, keys.north ?? '', 'POST', `/api/v1/costs/${path}`, {});
+      const reply = await call(server().url, keys.north ?? '', 'POST', `/api/v1/costs/${path}`, {});
       expect({ path, status: reply.status }).toEqual({ path, status: 403 });
     }
   });
@@ -115,7 +57,7 @@ describe('prices of one’s own', () => {
   });
 
   it('of the platform hold for tenants without their own; only an owner sets them', async () => {
-    const set = await server.call('POST', '/api/v1/costs/prices', {
+    const set = await server().call('POST', '/api/v1/costs/prices', {
       provider: 'sim',
       model: 'house-model',
       components: { input_mtok: '3', output_mtok: '4' },
@@ -129,7 +71,7 @@ describe('prices of one’s own', () => {
       });
     }
     expect((await as('north', 'DELETE', `/api/v1/costs/prices/${set.json.id}`)).status).toBe(404);
-    expect((await server.call('DELETE', `/api/v1/costs/prices/${set.json.id}`)).status).toBe(204);
+    expect((await server().call('DELETE', `/api/v1/costs/prices/${set.json.id}`)).status).toBe(204);
     await ask('south', 'house-model');
     expect((await ledger('south'))[0].pricing_state).toBe('unpriced');
   });
@@ -208,7 +150,7 @@ describe('the invoice', () => {
     const list = await as('north', 'GET', '/api/v1/costs/invoices');
     expect(list.json.invoices).toMatchObject([{ id: month(), status: 'draft', total_usd: whole.total_usd }]);
     const csv = await call(
-      server.url,
+      server().url,
       keys.north ?? '',
       'GET',
       `/api/v1/costs/invoices/${month()}`,
@@ -221,7 +163,7 @@ describe('the invoice', () => {
     expect(csv.text.trimEnd().split('\r\n').at(-1)).toMatch(
       new RegExp(`${whole.exact_total_usd},${whole.total_usd}$`),
     );
-    const pdf = await fetch(`${server.url}/api/v1/costs/invoices/${month()}.pdf`, {
+    const pdf = await fetch(`${server().url}/api/v1/costs/invoices/${month()}.pdf`, {
       headers: { authorization: `Bearer ${keys.north}` },
     });
     expect(pdf.headers.get('content-type')).toBe('application/pdf');
@@ -281,116 +223,5 @@ describe('lists', () => {
     expect(first.json.prices).toHaveLength(1);
     const next = await as('north', 'GET', `/api/v1/costs/prices?limit=1&cursor=${first.json.next_cursor}`);
     expect(next.json).toMatchObject({ prices: [], next_cursor: null });
-  });
-});
-
-describe('reconciliation', () => {
-  const exported = (rows: any[], extra = 0) => {
-    const start = Math.floor(Date.parse(`${new Date().toISOString().slice(0, 10)}T00:00:00Z`) / 1000);
-    const of = (model: string) => rows.filter((row) => (row.response_model ?? row.model) === model);
-    const sum = (list: any[], name: string) => list.reduce((all, row) => all + row[name], 0);
-    const models = [...new Set(rows.map((row) => row.response_model ?? row.model))] as string[];
-    return {
-      object: 'page',
-      data: [
-        {
-          object: 'bucket',
-          start_time: start,
-          end_time: start + 86_400,
-          results: models.map((model) => ({
-            object: 'organization.usage.completions.result',
-            model,
-            num_model_requests: of(model).length,
-            input_tokens: sum(of(model), 'input_tokens') + extra,
-            input_cached_tokens: sum(of(model), 'cached_read_tokens'),
-            output_tokens: sum(of(model), 'output_tokens'),
-          })),
-        },
-      ],
-      has_more: false,
-      next_page: null,
-    };
-  };
-
-  it('finds no drift where there is none, and says where there is', async () => {
-    const rows = await ledger('north');
-    const same = await as('north', 'POST', '/api/v1/costs/reconciliations', {
-      provider: 'sim',
-      tolerance_percent: 0,
-      export: exported(rows),
-    });
-    expect(same.status).toBe(201);
-    expect(same.json).toMatchObject({
-      format: 'openai-usage-json',
-      within_tolerance: true,
-      totals: { lines_outside: 0, drift: { calls: 0, tokens: { input: 0, cached_read: 0, output: 0 } } },
-    });
-    const form = new FormData();
-    form.set('file', new Blob([JSON.stringify(exported(rows, 1_000))]), 'usage.json');
-    form.set('provider', 'sim');
-    const drifted = await as('north', 'POST', '/api/v1/costs/reconciliations', form);
-    expect(drifted.status).toBe(201);
-    expect(drifted.json.within_tolerance).toBe(false);
-    expect(drifted.json.lines[0]).toMatchObject({ found: 'both', drift: { tokens: { input: 1_000 } } });
-
-    const list = await as('north', 'GET', '/api/v1/costs/reconciliations');
-    expect(list.json.reconciliations.map(({ id }: { id: string }) => id)).toEqual([
-      drifted.json.id,
-      same.json.id,
-    ]);
-    expect((await as('north', 'GET', `/api/v1/costs/reconciliations/${same.json.id}`)).json).toEqual(
-      same.json,
-    );
-    expect((await as('south', 'GET', `/api/v1/costs/reconciliations/${same.json.id}`)).status).toBe(404);
-    expect((await as('south', 'GET', '/api/v1/costs/reconciliations')).json.reconciliations).toEqual([]);
-  });
-
-  it('of the platform is with the calls of every tenant that used its provider', async () => {
-    const rows = [...(await ledger('north')), ...(await ledger('south'))];
-    const body = { provider: 'sim', tolerance_percent: '0', export: exported(rows) };
-    const all = await server.call('POST', '/api/v1/costs/reconciliations', body);
-    expect(all.json).toMatchObject({ within_tolerance: true, totals: { ledger: { calls: rows.length } } });
-    for (const who of ['north', 'south']) {
-      expect((await as(who, 'GET', `/api/v1/costs/reconciliations/${all.json.id}`)).status).toBe(404);
-    }
-    expect((await server.call('GET', `/api/v1/costs/reconciliations/${all.json.id}`)).status).toBe(200);
-  });
-
-  it('refuses what it cannot read, with its place, and saves nothing', async () => {
-    const send = (file: string | null, fields: Record<string, string> = { provider: 'sim' }) => {
-      const form = new FormData();
-      if (file !== null) form.set('file', new Blob([file]), 'export.csv');
-      for (const [name, value] of Object.entries(fields)) form.set(name, value);
-      return as('south', 'POST', '/api/v1/costs/reconciliations', form);
-    };
-    const csv = 'usage_date_utc,model,cost_usd\n2026-10-05,m,1.00\n';
-    for (const [file, fields, place] of [
-      [`${csv}2026-10-06,m,minus one\n`, undefined, 'line 3: cost_usd'],
-      ['a,b\n', undefined, 'line 1'],
-      ['{"data": 1}', undefined, 'data'],
-      [`${csv}${'x'.repeat(200_000)}`, undefined, 'line 3'],
-      [csv, { provider: 'sim', tolerance_percent: '101' }, 'tolerance_percent'],
-      [csv, {}, 'provider'],
-      [null, { provider: 'sim' }, 'file'],
-    ] as const) {
-      const reply = await send(file, fields as Record<string, string> | undefined);
-      expect({ place, status: reply.status, at: reply.json?.errors?.[0]?.path }).toEqual({
-        place,
-        status: 422,
-        at: place,
-      });
-    }
-    const inJson = await as('south', 'POST', '/api/v1/costs/reconciliations', {
-      provider: 'sim',
-      export: csv,
-      tolerance_percent: -1,
-    });
-    expect(inJson.status).toBe(422);
-    const plain = await call(server.url, keys.south ?? '', 'POST', '/api/v1/costs/reconciliations', csv, {
-      'content-type': 'text/csv',
-    });
-    expect(plain.status).toBe(415);
-    expect((await as('south', 'GET', '/api/v1/costs/reconciliations')).json.reconciliations).toEqual([]);
-    expect((await send(csv)).status).toBe(201);
   });
 });
