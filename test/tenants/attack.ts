@@ -46,9 +46,9 @@ async function attackHouse(
   const routes = new Set<string>();
   // What the attacker was given by us and has written into its own tenant is there for it to find again.
   const brought = new Set<string>();
-  // One tenant attacks and one looks again; the others hold still, so that any change of theirs was made from outside.
-  const [attacker, second] = house.tenants.slice(-2) as [Tenant, Tenant];
-  const victims = house.tenants.slice(0, -2);
+  // One tenant attacks; the others hold still, so that any change of theirs was made from outside.
+  const [attacker] = house.tenants.slice(-1) as [Tenant];
+  const victims = house.tenants.slice(0, -1);
   const suspects: Attempt[] = [];
   const flag = (leak: string) => {
     leaks.push(leak);
@@ -78,7 +78,7 @@ async function attackHouse(
   };
   await Promise.all(Array.from({ length: atOnce }, (_none, lane) => player(lane)));
   for (const suspect of suspects) {
-    const difference = await confirmedDifference(house, second, suspect, victims, createDraws(seed));
+    const difference = await confirmedDifference(house, suspect, victims, createDraws(seed));
     if (difference) flag(difference);
   }
   for (const [place, victim] of victims.entries()) {
@@ -129,19 +129,18 @@ function firstDifference(former: string, latter: string): string {
   return `${latter.slice(0, 80)}… at ${at}: "${former.slice(from, at + 200)}" became "${latter.slice(from, at + 200)}"`;
 }
 
-function send(house: House, sender: Tenant, attempt: Attempt, which: Which): Promise<Reply> {
+function send(house: House, sender: Pick<Tenant, 'keys'>, attempt: Attempt, which: Which): Promise<Reply> {
   const { path, headers, body } = written(attempt, which);
   return call(house.server.url, sender.keys[attempt.role] ?? '', attempt.method, path, body, headers);
 }
 
 /**
- * What an attacker wrote into its own tenant makes a difference, too, and so does what it does at the same time. A tenant
- * that did nothing so far asks again, twice, one request after another: a wall with a hole differs each time, between what
- * is another's and what is nobody's, and not between two names that are nobody's.
+ * What an attacker wrote into its own tenant makes a difference, too, and so does what it does at the same time. Two tenants
+ * that did nothing so far ask again, each one request after another: a wall with a hole differs each time, between what is
+ * another's and what is nobody's, and not between two names that are nobody's.
  */
 async function confirmedDifference(
   house: House,
-  asker: Tenant,
   attempt: Attempt,
   victims: readonly Tenant[],
   draws: Draws,
@@ -150,6 +149,7 @@ async function confirmedDifference(
   for (let turn = 0; turn < 2; turn++) {
     const first = withOtherNames(attempt, victims, draws);
     const last = withOtherNames(attempt, victims, draws);
+    const asker = await house.newcomer(attempt.role);
     const nobody = await send(house, asker, first, 'absent');
     const foreign = await send(house, asker, first, 'foreign');
     const nobodyAgain = await send(house, asker, last, 'absent');

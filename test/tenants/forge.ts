@@ -40,7 +40,9 @@ export function forgeAttempt(house: House, victims: readonly Tenant[], draws: Dr
   const names: { foreign: string; absent: string }[] = [];
   const someName = (): string => {
     const foreign = draws.pick(victim.named);
-    names.push({ foreign, absent: alike(foreign, victim.slug, draws) });
+    // What stands twice stands twice in the twin, too: else it is the repetition that makes the difference.
+    const same = names.find((name) => name.foreign === foreign);
+    names.push(same ?? { foreign, absent: alike(foreign, victim.slug, draws) });
     return mark(names.length - 1);
   };
   const someCursor = (): string => {
@@ -129,11 +131,13 @@ function objectOf(schema: Schema, draws: Draws, someName: () => string, depth: n
 
 /** The same attempt with other names that are nobody's. */
 export function withOtherNames(attempt: Attempt, victims: readonly Tenant[], draws: Draws): Attempt {
-  const names = attempt.names.map(({ foreign }) => {
+  const others = new Map<string, { foreign: string; absent: string }>();
+  for (const { foreign } of attempt.names) {
     const victim = victims.find(({ named }) => named.includes(foreign));
-    return { foreign, absent: alike(foreign, victim?.slug ?? 'nobodyrealm', draws) };
-  });
-  return { ...attempt, names };
+    const absent = alike(foreign, victim?.slug ?? 'nobodyrealm', draws);
+    if (!others.has(foreign)) others.set(foreign, { foreign, absent });
+  }
+  return { ...attempt, names: attempt.names.map((name) => others.get(name.foreign) ?? name) };
 }
 
 /** A name of the same form that is nobody's: the same length, digits for digits, letters for letters. */

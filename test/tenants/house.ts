@@ -22,6 +22,8 @@ export interface House {
   readonly server: RunningServer;
   readonly operations: readonly (Operation & { readonly schema: OperationSchema })[];
   readonly tenants: readonly Tenant[];
+  /** A tenant that has nothing but one key. */
+  newcomer(role: string): Promise<Pick<Tenant, 'keys'>>;
   /** Everything that the tenant's administrators can list and read, as one text. */
   holdings(tenant: Tenant): Promise<string[]>;
   stop(): Promise<void>;
@@ -60,6 +62,7 @@ export async function openHouse(seed: number): Promise<House> {
   const server = await startServer({ env: { DATABASE_POOL_MIN: '2', DATABASE_POOL_MAX: '10' } });
   const { json: document } = await server.call('GET', '/api/v1/openapi.json');
   const tenants: Tenant[] = [];
+  let newcomers = 0;
   const stop = async () => {
     await server.stop();
     await simulator.stop();
@@ -81,6 +84,13 @@ export async function openHouse(seed: number): Promise<House> {
     server,
     operations,
     tenants,
+    async newcomer(role) {
+      const slug = `newcomer${++newcomers}`;
+      await server.call('POST', '/api/v1/tenants', { name: slug, slug });
+      const made = await server.call('POST', '/api/v1/keys', { name: role, role }, { 'x-tenant-id': slug });
+      if (made.status !== 201) throw new Error(`no key for ${slug}: ${made.status} ${made.text}`);
+      return { keys: { [role]: made.json.key } };
+    },
     holdings: (tenant) => holdingsOf(server, operations, tenant),
     stop,
   };
