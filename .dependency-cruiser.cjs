@@ -46,7 +46,8 @@ module.exports = {
     },
     {
       name: 'compose-by-front-door',
-      comment: 'compose.ts and main.ts meet capabilities at their front doors too; sections of compose/ by the rule above.',
+      comment:
+        'compose.ts and main.ts meet capabilities at their front doors too; sections of compose/ by the rule above.',
       severity: 'error',
       from: { path: '^src/[^/]+\\.ts$' },
       to: {
