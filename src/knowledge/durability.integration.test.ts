@@ -115,7 +115,8 @@ describe('kill -9', () => {
     const { documents, loose, kept } = await figures(server);
     expect(kept).toBeLessThanOrEqual(documents + loose);
     expect(kept).toBeGreaterThanOrEqual(documents);
-  });
+    // Nine starts of a process: on a machine that has other work, each takes its time.
+  }, 180_000);
 });
 
 describe('work that goes wrong', () => {
