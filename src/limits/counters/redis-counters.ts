@@ -170,7 +170,7 @@ export function createRedisCounters(deps: RedisCountersDependencies): RedisCount
     await Promise.all(Array.from({ length: syncedAtOnce }, next));
   };
   const tellAll = () => {
-    const toTell = [...groups.values()].filter((group) => group.needsSync(reach.connection));
+    const toTell = [...groups.values()].filter((group) => group.alone || group.needsSync(reach.connection));
     return forEach(toTell, sync.tell, () => redis.connected);
   };
   /** What has calls open joins too: nobody might ask about it before they end, and their ends are to be told. */

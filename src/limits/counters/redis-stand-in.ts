@@ -115,12 +115,16 @@ export function createStandIn({ local, writer, nowMs, instances, policy }: Stand
       });
       return;
     }
-    if (used === 0) return;
-    const part = shared(group, demand);
+    if (used > 0) takeOfShare(group, demand, used);
+  };
+
+  const takeOfShare = (group: Group, demand: Demand & { kind: 'rate' | 'window' }, amount: number): void => {
+    const part = shared(group, demand) as Demand & { kind: 'rate' | 'window' };
     const taking: Demand =
-      part.kind === 'window' ? { ...part, reserved: false, limit: 1_000_000_000, amount: used } : part;
-    const id = `begun ${demand.counter}`;
-    local.admit({ group: nameOf(group), id, demands: [{ ...taking, amount: used } as Demand] });
+      part.kind === 'window'
+        ? { ...part, reserved: false, limit: 1_000_000_000, amount }
+        : { ...part, amount };
+    local.admit({ group: nameOf(group), id: `begun ${demand.counter}`, demands: [taking] });
   };
 
   const prepare = (group: Group, demands: readonly Demand[]): readonly Demand[] => {
@@ -168,6 +172,19 @@ export function createStandIn({ local, writer, nowMs, instances, policy }: Stand
       const part = shared(group, demand) as Demand & { kind: 'rate' };
       const [state] = local.peek(nameOf(group), [part]) as readonly DemandState[];
       return part.burst - (state?.remaining ?? part.burst);
+    },
+    /** What is left of the share becomes no more than a share of what was seen to be left. */
+    tighten(group: Group): void {
+      if (!group.alone) return;
+      for (const { demand } of group.seen.values()) {
+        if ((demand.kind !== 'rate' && demand.kind !== 'window') || !group.begun.has(demand.counter))
+          continue;
+        const part = shared(group, demand) as Demand & { kind: 'rate' | 'window' };
+        const [state] = local.peek(nameOf(group), [part]) as readonly DemandState[];
+        const most = part.kind === 'rate' ? part.burst : part.limit;
+        const excess = (state?.remaining ?? 0) - (most - Math.max(0, usedOf(group, demand)));
+        if (excess > 0) takeOfShare(group, demand, excess);
+      }
     },
     /** Redis counts again: nothing is held here any more. */
     end(group: Group): void {

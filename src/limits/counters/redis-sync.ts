@@ -99,8 +99,16 @@ export function createSync({ reach, calls, standIn, nowMs, metrics }: SyncDepend
   };
 
   return {
-    /** Tells what was counted here, and goes on counting here. @throws RedisAway, or what Redis refuses. */
-    tell,
+    /**
+     * Tells what was counted here, and goes on counting here: by no more than a share of what is left by now, because
+     * those who came back before see all of that as free.
+     * @throws RedisAway, or what Redis refuses.
+     */
+    async tell(group: Group): Promise<void> {
+      await tell(group);
+      await look(group);
+      standIn.tighten(group);
+    },
     /** @returns whether Redis counts for this group now. One at a time for each group. */
     join(group: Group): Promise<boolean> {
       group.syncing ??= tellAndJoin(group)
